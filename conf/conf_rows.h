@@ -1,0 +1,91 @@
+/* conf_rows.h - the language: which blocks there are, and one row for each setting.
+ *
+ * The rows check the file, fill the structs of conf.h and print the manual. A row's preset is
+ * text and goes the same way as what an administrator writes. */
+#ifndef CONF_CONF_ROWS_H
+#define CONF_CONF_ROWS_H
+
+#include "conf/conf.h"
+
+enum conf_block {
+	CONF_IN_MAIN,		/* outside of any block */
+	CONF_IN_ANTIVIRUS,
+	CONF_IN_TLS,
+	CONF_IN_LISTENER,
+	CONF_IN_BACKEND,
+	CONF_IN_ROUTE,
+	CONF_IN_PROFILE,
+	CONF_BLOCKS
+};
+
+struct conf_block_row {
+	const char *name;	/* "listener"; NULL for CONF_IN_MAIN */
+	const char *label;	/* how the manual shows what stands before "{"; NULL: nothing does */
+	const char *sentence;
+	size_t size;		/* of its struct; 0: lies inside struct conf, and stands once only */
+	size_t where;		/* offset of its struct conf_where */
+	size_t list, count;	/* offsets into struct conf: the array of pointers, and how many */
+};
+
+extern const struct conf_block_row conf_block_rows[CONF_BLOCKS];
+
+enum conf_type {
+	CONF_TYPE_ON_OFF,	/* bool */
+	CONF_TYPE_NUMBER,	/* unsigned */
+	CONF_TYPE_AUTO,		/* unsigned; "auto" is 0 until conf_check.c resolves it */
+	CONF_TYPE_SIZE,		/* uint64_t, octets */
+	CONF_TYPE_TIME,		/* double, seconds; limits in milliseconds */
+	CONF_TYPE_SCORE,	/* int32_t, thousandths */
+	CONF_TYPE_ENUM,		/* an enum; `words` */
+	CONF_TYPE_NAME,		/* char *, a block's own name */
+	CONF_TYPE_HOST,		/* char * */
+	CONF_TYPE_USER,		/* char * */
+	CONF_TYPE_WORDS,	/* char *, words of an SMTP reply */
+	CONF_TYPE_PATH,		/* char *, absolute */
+	CONF_TYPE_LOG,		/* enum log_kind, and in `also` a char *: the path */
+	CONF_TYPE_BLOB,		/* struct conf_blob */
+	CONF_TYPE_REFERENCE,	/* const struct conf_* *, of the block `refers` */
+	/* Lists: an array, and in `also` the size_t with its length. All may be repeated. */
+	CONF_TYPE_ADDRESSES,	/* struct addr */
+	CONF_TYPE_NETWORKS,	/* struct net */
+	CONF_TYPE_PATHS,	/* char *, absolute */
+	CONF_TYPE_GLOBS,	/* char *, absolute, expanded */
+	CONF_TYPE_DOMAINS,	/* char *, lower case */
+	CONF_TYPES
+};
+
+struct conf_enum_word {
+	const char *word;	/* NULL ends the list */
+	int value;		/* CONF_NOT_YET: known, and not supported yet */
+};
+
+#define CONF_NOT_YET (-1)
+
+struct conf_row {
+	enum conf_block block;
+	const char *name;	/* NULL: the words between the block's name and its "{" */
+	const char *preset;	/* NULL: there is none */
+	const char *sentence;
+	enum conf_type type;
+	int64_t min, max;
+	size_t at, also;	/* offsets into the block's struct */
+	const struct conf_enum_word *words;
+	enum conf_block refers;
+	bool must;		/* has to be written */
+};
+
+#define CONF_ROWS_MAX 80
+
+extern const struct conf_row conf_rows[];
+extern const size_t conf_nrows;
+
+const struct conf_row *conf_row_find(enum conf_block, const char *name);	/* name NULL: the label's row */
+enum conf_block conf_block_find(const char *name);		/* CONF_BLOCKS: none of this name */
+const char *conf_row_name(const struct conf_row *);		/* for messages: a label goes by its block's name */
+bool conf_row_is_list(const struct conf_row *);
+void conf_row_expects(const struct conf_row *, struct buf *);	/* appends "a size from 1K to 4G" */
+
+/* Frees what the rows of a block have put into its struct. */
+void conf_rows_free(enum conf_block, void *block);
+
+#endif

@@ -1,0 +1,27 @@
+/* nursery.h - the process that loads rules and antivirus once and forks scanners from them.
+ *
+ * One nursery is one generation: it serves its job sockets until nobody can send into them any
+ * more, then its scanners leave and it ends. */
+#ifndef FILTERS_NURSERY_H
+#define FILTERS_NURSERY_H
+
+#include "conf/conf.h"
+
+struct nursery_fds {
+	int control;			/* to master: one READY or FAILED; its end ends the nursery */
+	int small, large;		/* receiving ends of the job sockets */
+	int kill;			/* receiving end: KILL(slot, job) from workers */
+};
+
+/* What the nursery says to master, once. */
+enum nursery_word { NURSERY_READY = 1, NURSERY_FAILED };
+struct nursery_report {
+	enum nursery_word word;
+	uint32_t rules, signatures;	/* READY */
+	char sentence[ERR_MAX];		/* FAILED */
+};
+bool nursery_get_report(struct slice, struct nursery_report *);
+
+int nursery_main(const struct conf *, const struct nursery_fds *);	/* the exit code */
+
+#endif

@@ -1,0 +1,25 @@
+/* site.h - one configuration at work in a worker: its backends and TLS contexts.
+ *
+ * A reload makes a new site; sessions keep the one that they began with until they end. */
+#ifndef PROXY_BACKEND_SITE_H
+#define PROXY_BACKEND_SITE_H
+
+#include "proxy/backend/backend.h"
+
+struct site {
+	unsigned refs;
+	struct conf *conf;
+	struct backend **backends;	/* in the order of conf->backends */
+	struct tls_ctx **tls;		/* in the order of conf->listeners; NULL where there is none */
+	struct loop *loop;
+};
+
+/* Takes its own reference to the conf. */
+struct site *site_new(struct loop *, struct conf *, const struct backend_probe *, struct err *);
+struct site *site_ref(struct site *);
+void site_unref(struct site **);
+
+struct backend *site_backend(const struct site *, const struct conf_backend *);
+struct tls_ctx *site_tls(const struct site *, const struct conf_listener *);
+
+#endif

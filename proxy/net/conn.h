@@ -1,0 +1,54 @@
+/* conn.h - one nonblocking peer, plain or TLS.
+ *
+ * A conn owns its socket, its TLS state and two bounded buffers. The owner sees only bytes and
+ * four calls back. It may close the conn inside any of them: memory lives till the turn ends.
+ * What is put into conn_out() is written at the end of the turn; nobody flushes. */
+#ifndef PROXY_NET_CONN_H
+#define PROXY_NET_CONN_H
+
+#include "proxy/base/addr.h"
+#include "proxy/base/buf.h"
+#include "proxy/net/loop.h"
+#include "proxy/net/tls.h"
+
+#define CONN_IN_MAX  65536	/* octets read ahead at the most */
+#define CONN_OUT_MAX 131072	/* octets waiting to be written */
+
+struct conn;
+
+struct conn_ops {
+	void (*up)(void *owner);			/* connected, or the TLS handshake is done */
+	void (*input)(void *owner);			/* conn_in() has new bytes */
+	void (*drained)(void *owner);			/* conn_out() is empty again (may be NULL) */
+	void (*lost)(void *owner, const char *why);	/* the last call made; why is NULL for a plain end */
+};
+
+/* Takes a connected socket. */
+struct conn *conn_new(struct loop *, int fd, const struct conn_ops *, void *owner);
+
+/* Connects to an address; up() or lost() tells. NULL when not even that can be begun. */
+struct conn *conn_dial(struct loop *, const struct addr *, const struct conn_ops *, void *owner, struct err *);
+
+/* Begins a handshake as server (name NULL) or client. What was read ahead in the clear is
+ * dropped; what conn_out() holds is written first. -1: no memory for a session. */
+int conn_starttls(struct conn *, struct tls_ctx *, const char *name, struct err *);
+
+struct buf *conn_in(struct conn *);
+struct buf *conn_out(struct conn *);
+void conn_pause(struct conn *, bool);			/* true: stop reading; how we push back */
+bool conn_ended(const struct conn *);			/* the peer has sent its last byte */
+
+/* Much is about to come in: fewer and larger reads from now on. */
+void conn_expect_much(struct conn *);
+
+void conn_close(struct conn **);			/* at once; sets NULL */
+/* Writes what is left, says goodbye, waits a little for the peer to close, then closes: a peer
+ * that is still sending then hears our last words instead of a reset. Sets NULL. */
+void conn_finish(struct conn **);
+/* Writes what is left, then closes: for a peer that has said it is done (QUIT). Sets NULL. */
+void conn_bye(struct conn **);
+
+void conn_peer(const struct conn *, struct addr *);
+void conn_tls_text(const struct conn *, char out[TLS_TEXT_MAX]);	/* empty without TLS */
+
+#endif

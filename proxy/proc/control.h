@@ -1,0 +1,33 @@
+/* control.h - what master says to its workers. Explicit bytes, with descriptors beside them. */
+#ifndef PROXY_PROC_CONTROL_H
+#define PROXY_PROC_CONTROL_H
+
+#include "proxy/base/chan.h"
+#include "proxy/base/buf.h"
+
+enum control_word {
+	CONTROL_CONF = 1,	/* a packed configuration in a sealed memfd, then a listening socket for each
+				 * address of each listener, in their order */
+	CONTROL_SCANNERS,	/* number of scanners; small, large, kill */
+	CONTROL_LOG,		/* kind; the log's descriptor */
+	CONTROL_DRAIN,		/* finish what runs, then end */
+};
+
+struct control_msg {
+	enum control_word word;
+	uint32_t number;	/* scanners, or enum log_kind */
+	int fds[CHAN_FDS_MAX];
+	size_t nfds;
+};
+
+int control_send(int fd, const struct control_msg *);	/* as chan_send() */
+
+/* 1: a message; its descriptors belong to the caller. 0: master is gone. -1: nothing now, or nonsense (logged). */
+int control_recv(int fd, struct control_msg *);
+
+/* Bytes as a sealed memfd, and a sealed memfd's bytes. */
+int control_memfd(struct slice, struct err *);
+int control_map(int memfd, struct slice *, struct err *);
+void control_unmap(struct slice *);
+
+#endif

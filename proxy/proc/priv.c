@@ -1,0 +1,89 @@
+#include "proxy/proc/priv.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proxy/base/slice.h"
+
+/* AddressSanitizer's leak check reads /proc and looks at the process through ptrace: it needs both. */
+#ifdef __SANITIZE_ADDRESS__
+static const bool sanitized = true;
+#else
+static const bool sanitized = false;
+#endif
+
+static bool
+numeric(const char *user, struct priv *p)
+{
+	struct slice rest = slice_of(user), first = slice_cut(&rest, ':');
+	uint64_t uid, gid;
+
+	if (!slice_number(first, &uid) || uid > INT32_MAX)
+		return false;
+	gid = uid;
+	if (rest.len > 0 && (!slice_number(rest, &gid) || gid > INT32_MAX))
+		return false;
+	p->uid = (uid_t)uid;
+	p->gid = (gid_t)gid;
+	return true;
+}
+
+int
+priv_find(const char *user, struct priv *p, struct err *err)
+{
+	const struct passwd *pw;
+
+	if (geteuid() != 0) {
+		p->uid = geteuid();
+		p->gid = getegid();
+		return 0;
+	}
+	if (!numeric(user, p)) {
+		pw = getpwnam(user);
+		if (pw == NULL)
+			return err_set(err, "there is no user \"%s\" to run as: adduser --system --group --no-create-home %s", user, user);
+		p->uid = pw->pw_uid;
+		p->gid = pw->pw_gid;
+	}
+	if (p->uid == 0 || p->gid == 0)
+		return err_set(err, "user \"%s\" is root: name an unprivileged one", user);
+	return 0;
+}
+
+/* A directory that is removed before it becomes the root holds nothing and takes nothing. */
+static int
+enter_nowhere(struct err *err)
+{
+	char dir[] = "/tmp/gatepost-root-XXXXXX";
+	int fd;
+
+	if (mkdtemp(dir) == NULL)
+		return err_sys(err, "make a directory in /tmp to be an empty root");
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (rmdir(dir) == -1 || fd == -1 || fchdir(fd) == -1 || chroot(".") == -1)
+		return err_sys(err, "change to an empty root");
+	close(fd);
+	return 0;
+}
+
+int
+priv_drop(const struct priv *p, bool empty_root, struct err *err)
+{
+	tzset();
+	if (geteuid() == 0) {
+		if (empty_root && !sanitized && enter_nowhere(err) == -1)
+			return -1;
+		if (setgroups(0, NULL) == -1 || setresgid(p->gid, p->gid, p->gid) == -1 || setresuid(p->uid, p->uid, p->uid) == -1)
+			return err_sys(err, "become uid %u, gid %u", (unsigned)p->uid, (unsigned)p->gid);
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		return err_sys(err, "PR_SET_NO_NEW_PRIVS");
+	if (sanitized)
+		prctl(PR_SET_DUMPABLE, 1);
+	return 0;
+}

@@ -1,0 +1,168 @@
+#include "proxy/proc/setup.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/net/listen.h"
+#include "proxy/net/tls.h"
+#include "proxy/proc/control.h"
+
+#define PACKED_MAX (64u << 20)	/* octets of a packed configuration */
+
+/* A worker would only find out when it is too late to say no. */
+static int
+check_tls(const struct conf *conf, struct err *err)
+{
+	struct tls_ctx *ctx;
+
+	for (size_t i = 0; i < conf->ntls; i++) {
+		if ((ctx = tls_server_ctx(conf->tls[i], err)) == NULL)
+			return -1;
+		tls_ctx_free(&ctx);
+	}
+	for (size_t i = 0; i < conf->nbackends; i++) {
+		const struct conf_backend *b = conf->backends[i];
+
+		if (b->tls_mode == CONF_TLS_NONE)
+			continue;
+		if ((ctx = tls_client_ctx(&b->tls_ca, b->tls_verify && b->tls_mode != CONF_TLS_OFFER, err)) == NULL)
+			return -1;
+		tls_ctx_free(&ctx);
+	}
+	return 0;
+}
+
+struct conf *
+setup_read(const char *path, struct priv *worker_user, struct priv *scan_user, struct err *err)
+{
+	struct conf *conf = conf_read(path, err);
+
+	if (conf == NULL)
+		return NULL;
+	if (priv_find(conf->user, worker_user, err) == -1 || priv_find(conf->scan_user, scan_user, err) == -1 ||
+	    check_tls(conf, err) == -1)
+		conf_unref(&conf);
+	return conf;
+}
+
+static int
+pack(struct setup *s, struct err *err)
+{
+	struct buf bytes;
+
+	buf_init(&bytes, PACKED_MAX);
+	if (!conf_pack(s->conf, &bytes))
+		err_set(err, "the configuration with its files is larger than %u MiB", PACKED_MAX >> 20);
+	else
+		s->memfd = control_memfd(buf_slice(&bytes), err);
+	if (bytes.mem != NULL)
+		mem_wipe(bytes.mem, bytes.size);	/* private keys are in it */
+	buf_free(&bytes);
+	return s->memfd == -1 ? -1 : 0;
+}
+
+static const struct port_set *
+find_port(const struct setup *s, const struct addr *a)
+{
+	for (size_t i = 0; s != NULL && i < s->nports; i++)
+		if (addr_same(&s->ports[i].addr, a))
+			return &s->ports[i];
+	return NULL;
+}
+
+static int
+open_port(struct setup *s, const struct addr *a, const struct setup *old, struct err *err)
+{
+	const struct port_set *there = find_port(old, a);
+	struct port_set *p = mem_push(&s->ports, &s->nports, sizeof(*p));
+
+	p->addr = *a;
+	p->fds = mem_array(s->workers, sizeof(*p->fds));
+	for (unsigned i = 0; i < s->workers; i++)
+		p->fds[i] = there != NULL ? there->fds[i] : -1;
+	p->taken_over = there != NULL;
+	if (there != NULL)
+		return 0;
+	if (listen_check(a, err) == -1)
+		return -1;
+	for (unsigned i = 0; i < s->workers; i++)
+		if ((p->fds[i] = listen_open(a, err)) == -1)
+			return -1;
+	return 0;
+}
+
+struct setup *
+setup_new(const char *path, const struct setup *old, struct err *err)
+{
+	struct setup *s = mem_new(sizeof(*s));
+
+	s->memfd = -1;
+	s->conf = setup_read(path, &s->worker_user, &s->scan_user, err);
+	if (s->conf == NULL || pack(s, err) == -1)
+		goto fail;
+	s->workers = old != NULL ? old->workers : s->conf->workers;
+	if (old != NULL && s->conf->workers != old->workers)
+		log_warn("workers %u takes effect at the next start", s->conf->workers);
+	for (size_t i = 0; i < s->conf->nlisteners; i++)
+		for (size_t k = 0; k < s->conf->listeners[i]->naddresses; k++)
+			if (open_port(s, &s->conf->listeners[i]->addresses[k], old, err) == -1)
+				goto fail;
+	if (s->nports >= CHAN_FDS_MAX) {
+		err_set(err, "at most %d listener addresses are possible", CHAN_FDS_MAX - 1);
+		goto fail;
+	}
+	return s;
+fail:
+	setup_free(&s);
+	return NULL;
+}
+
+static void
+close_ports(struct setup *s, const struct setup *keep)
+{
+	for (size_t i = 0; i < s->nports; i++) {
+		if (find_port(keep, &s->ports[i].addr) == NULL && !s->ports[i].taken_over)
+			for (unsigned k = 0; k < s->workers; k++)
+				if (s->ports[i].fds[k] != -1)
+					close(s->ports[i].fds[k]);
+		free(s->ports[i].fds);
+	}
+	free(s->ports);
+	s->ports = NULL;
+	s->nports = 0;
+}
+
+void
+setup_commit(struct setup **old, struct setup *new)
+{
+	if (*old != NULL) {
+		close_ports(*old, new);
+		setup_free(old);
+	}
+	for (size_t i = 0; i < new->nports; i++)
+		new->ports[i].taken_over = false;
+	*old = new;
+}
+
+void
+setup_free(struct setup **sp)
+{
+	struct setup *s = *sp;
+
+	if (s == NULL)
+		return;
+	close_ports(s, NULL);
+	if (s->memfd != -1)
+		close(s->memfd);
+	conf_unref(&s->conf);
+	free(s);
+	*sp = NULL;
+}
+
+bool
+setup_judges(const struct setup *s)
+{
+	return s->conf->nrules > 0 || s->conf->antivirus.on;
+}

@@ -1,8 +1,9 @@
 /* mail.h - one message as the rules and the antivirus look at it.
  *
- * Built by mime.c's reader in one pass over the (mapped) bytes; everything belongs to the struct
- * mail, except `full`, which is the caller's. charset_init() must have run. Memory is bounded: decoded parts together at most
- * MAIL_DECODED_MAX, texts at most MAIL_TEXT_MAX; passing a cap sets `truncated`. */
+ * Built by mime.c's reader in one pass over the (mapped) bytes; charset_init() must have run.
+ * Everything belongs to the struct mail, except `full`, which is the caller's. Memory is bounded:
+ * decoded parts together at most MAIL_DECODED_MAX, texts at most MAIL_TEXT_MAX; passing a cap sets
+ * `truncated`. */
 #ifndef FILTERS_MAIL_H
 #define FILTERS_MAIL_H
 

@@ -14,8 +14,9 @@
  * Content-Types the first names the type, but a multipart in either is split, and delimiters of
  * both boundaries (also of both spellings, plain and RFC 2231) split it. A multipart without a
  * boundary is split at the first line that looks like a delimiter. What stands before, between or
- * behind parts comes out as leaves of its own, unless it is white space only. The first of two
- * Content-Transfer-Encodings counts; text is not read a second time by the other one. */
+ * behind parts comes out as leaves of its own, unless it is white space only. Of several
+ * Content-Transfer-Encodings the first that changes octets counts. A delimiter is a whole line;
+ * blanks may follow. */
 #ifndef FILTERS_MIME_H
 #define FILTERS_MIME_H
 

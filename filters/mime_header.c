@@ -102,6 +102,18 @@ read_boundaries(struct mime *m, struct open_part *p, const struct header_params 
 	if (n > 1)
 		p->part.flags |= MIME_DUPLICATE_FIELD;
 	buf_free(&text);
+	buf_free(&decoded);
+}
+
+/* "text/plain, multipart/mixed; boundary=x" and "multipart; boundary=x": there are readers that split. */
+static bool
+says_multipart(struct slice value)
+{
+	struct slice left = value;
+
+	while (left.len > 0 && !slice_istarts(left, "multipart"))
+		left = slice_part(left, 1, left.len);
+	return left.len > 0;
 }
 
 static void
@@ -110,13 +122,15 @@ read_content_type(struct mime *m, struct open_part *p, struct slice value)
 	struct header_in in = header_open(value);
 	struct header_params params;
 	char type[sizeof(p->part.type)];
-	bool known = header_type(&in, type, sizeof(type));
+	bool known = header_type(&in, type, sizeof(type)), is_multipart = slice_istarts(slice_of(type), "multipart/");
 
 	header_params(&in, &params);
-	if (slice_istarts(slice_of(type), "multipart/")) {
-		p->kind = KIND_MULTIPART;
+	if (is_multipart || says_multipart(value))
 		read_boundaries(m, p, &params);
-	}
+	if (is_multipart || delimiter_count(m, m->nopen - 1) > 0)
+		p->kind = KIND_MULTIPART;
+	if (p->kind == KIND_MULTIPART && !is_multipart && known)
+		p->part.flags |= MIME_DUPLICATE_FIELD;
 	if (p->has_type) {
 		p->part.flags |= MIME_DUPLICATE_FIELD;
 		return;
@@ -142,7 +156,8 @@ read_disposition(struct open_part *p, struct slice value)
 		p->has_filename = read_file_name(&p->part, &params, "filename");
 }
 
-/* Of "base64; x" and "(x) base64" every reader that is lenient enough sees base64. */
+/* Of "base64; x" and "(x) base64" every reader that is lenient enough sees base64. Of two fields the
+ * one that encodes counts: the other reading is the message as it came, which is looked at anyway. */
 static void
 read_encoding(struct open_part *p, struct slice value)
 {
@@ -165,11 +180,12 @@ read_encoding(struct open_part *p, struct slice value)
 	struct header_in in = header_open(value);
 	struct slice word = header_token(&in);
 
-	if (p->has_encoding) {
+	word = slice_cut(&word, '\0');	/* where readers written in C see its end */
+	if (p->has_encoding)
 		p->part.flags |= MIME_DUPLICATE_FIELD;
-		return;
-	}
 	p->has_encoding = true;
+	if (p->part.encoding != MIME_7BIT)
+		return;
 	for (size_t i = 0; i < sizeof(encodings) / sizeof(encodings[0]); i++)
 		if (slice_iis(word, encodings[i].name)) {
 			p->part.encoding = encodings[i].encoding;

@@ -183,7 +183,7 @@ open_junk(struct mime *m, struct layer *l)
 
 	p->part.in_epilogue = true;
 	p->has_type = true;		/* text, also in a digest, whose parts are messages */
-	if (!multipart->had_parts)
+	if (!multipart->had_parts && !multipart->is_recoded)
 		p->part.encoding = multipart->part.encoding;
 	if (p->part.encoding == MIME_7BIT || delimiter_count(m, owner) == 0 || p->part.depth >= MIME_DEPTH_MAX) {
 		part_begin(m, l);

@@ -35,7 +35,7 @@ struct conn {
 	size_t read_size;
 	struct tls *tls;
 	int tls_wants;			/* EV_READ, EV_WRITE: what OpenSSL asked for, mid-operation */
-	bool paused, ended, unread_tls, shut, peer_is_done;
+	bool paused, ended, unread_tls, shut, peer_is_done, they_begin;
 };
 
 static void on_io(struct ev_loop *, struct ev_io *, int);
@@ -70,8 +70,9 @@ conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *owner)
 }
 
 struct conn *
-conn_dial(struct loop *loop, const struct addr *to, const struct conn_ops *ops, void *owner, struct err *err)
+conn_dial(struct loop *loop, const struct addr *to, bool they_begin, const struct conn_ops *ops, void *owner, struct err *err)
 {
+	struct conn *c;
 	char text[ADDR_TEXT_MAX];
 	int one = 1, fd = socket(to->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -87,7 +88,9 @@ conn_dial(struct loop *loop, const struct addr *to, const struct conn_ops *ops, 
 		close(fd);
 		return NULL;
 	}
-	return conn_make(loop, fd, CONN_DIALING, ops, owner);
+	c = conn_make(loop, fd, CONN_DIALING, ops, owner);
+	c->they_begin = they_begin;
+	return c;
 }
 
 static void
@@ -126,7 +129,7 @@ conn_settle_events(struct conn *c)
 	int want = c->tls_wants;	/* mid-operation OpenSSL alone decides */
 
 	if (c->state == CONN_DIALING)
-		want = EV_WRITE;
+		want = c->they_begin ? EV_READ : EV_WRITE;
 	else if (want == 0) {
 		if (!c->paused && !c->ended && buf_room(&c->in) > 0)
 			want |= EV_READ;
@@ -315,7 +318,8 @@ on_io(struct ev_loop *ev, struct ev_io *w, int revents)
 	(void)ev;
 	if (c->state == CONN_DIALING) {
 		finish_dial(c);
-		return;
+		if (c->state != CONN_OPEN || !c->they_begin)
+			return;
 	}
 	if (c->state == CONN_HANDSHAKE) {
 		finish_handshake(c);

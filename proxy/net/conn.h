@@ -26,8 +26,9 @@ struct conn_ops {
 /* Takes a connected socket. */
 struct conn *conn_new(struct loop *, int fd, const struct conn_ops *, void *owner);
 
-/* Connects to an address; up() or lost() tells. NULL when not even that can be begun. */
-struct conn *conn_dial(struct loop *, const struct addr *, const struct conn_ops *, void *owner, struct err *);
+/* Connects to an address; up() or lost() tells. NULL when not even that can be begun. they_begin: the
+ * peer speaks first, so up() may wait for its first octets: one wakeup for both. */
+struct conn *conn_dial(struct loop *, const struct addr *, bool they_begin, const struct conn_ops *, void *owner, struct err *);
 
 /* Begins a handshake as server (name NULL) or client. What was read ahead in the clear is
  * dropped; what conn_out() holds is written first. -1: no memory for a session. */

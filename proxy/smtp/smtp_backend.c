@@ -10,7 +10,6 @@
 #include "proxy/net/line.h"
 #include "proxy/smtp/smtp_ehlo.h"
 
-#define QUIT_WAIT  5.0	/* seconds for the answer to QUIT */
 #define ORDERS_MAX 8	/* outstanding at once: RSET, MAIL, RCPT */
 
 enum phase {
@@ -22,11 +21,10 @@ enum phase {
 	PHASE_EHLO_TLS,
 	PHASE_READY,		/* orders run */
 	PHASE_BODY,		/* the message goes out */
-	PHASE_QUIT,
 };
 
 static const char *const phase_words[] = { "connecting", "waiting for the greeting", "EHLO", "STARTTLS",
-	"the TLS handshake", "EHLO after TLS", "a command", "sending the message", "QUIT" };
+	"the TLS handshake", "EHLO after TLS", "a command", "sending the message" };
 
 enum { ORDER_RSET = ORDER_BODY + 1 };	/* ours: the owner hears nothing of it */
 
@@ -120,7 +118,7 @@ dial_next(struct smtp_backend *b)
 		b->tried |= UINT64_C(1) << b->place;
 		b->addr = *to;
 		timer_set(&b->deadline, b->backend->conf->connect_timeout);
-		b->conn = conn_dial(b->loop, to, &conn_calls, b, &err);
+		b->conn = conn_dial(b->loop, to, b->backend->conf->tls_mode != CONF_TLS_IMPLICIT, &conn_calls, b, &err);
 		if (b->conn != NULL)
 			return;
 		snprintf(b->trouble, sizeof(b->trouble), "%.150s", err.text);
@@ -323,11 +321,7 @@ order_answered(struct smtp_backend *b)
 static void
 on_reply(struct smtp_backend *b)
 {
-	if (b->phase == PHASE_QUIT && b->norders > 0)
-		b->norders--;		/* of a RSET before it */
-	else if (b->phase == PHASE_QUIT)
-		release(b);
-	else if (b->phase < PHASE_READY)
+	if (b->phase < PHASE_READY)
 		greeting_step(b);
 	else
 		order_answered(b);
@@ -346,12 +340,8 @@ on_input(void *owner)
 	while (b->conn == conn && b->phase != PHASE_TLS)
 		switch (line_next(&b->lines, conn_in(conn), room, sizeof(room), &line)) {
 		case LINE_MORE:
-			if (conn_ended(conn)) {
-				if (b->phase == PHASE_QUIT)
-					release(b);
-				else
-					trouble(b, "the server closed the connection");
-			}
+			if (conn_ended(conn))
+				trouble(b, "the server closed the connection");
 			return;
 		case LINE_BARE:
 		case LINE_TOO_LONG:
@@ -380,10 +370,7 @@ on_lost(void *owner, const char *why)
 	struct smtp_backend *b = owner;
 
 	b->conn = NULL;
-	if (b->phase == PHASE_QUIT)
-		release(b);
-	else
-		trouble(b, why != NULL ? why : "the server closed the connection");
+	trouble(b, why != NULL ? why : "the server closed the connection");
 }
 
 static void
@@ -493,11 +480,10 @@ smtp_backend_quit(struct smtp_backend **bp)
 		release(b);
 		return;
 	}
-	/* It waits for the 221 by itself, so that the server need not talk to a closed connection. */
-	b->ops = NULL;
-	b->phase = PHASE_QUIT;
+	/* Nobody waits for the 221: Postfix's own client does not either (smtp_skip_quit_response). */
 	buf_puts(conn_out(b->conn), "QUIT\r\n");
-	timer_set(&b->deadline, QUIT_WAIT);
+	conn_bye(&b->conn);
+	release(b);
 }
 
 void

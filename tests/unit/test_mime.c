@@ -57,6 +57,7 @@ static const struct {
 	{ "Content-Transfer-Encoding: x-uuencode\n\nbegin 644 f\n#0V%T\n`\nend\n", "<text/plain{Cat}>" },
 	{ "Content-Transfer-Encoding: rot13\n\nx", "<text/plain{x} !BAD_ENCODING>" },
 	{ "Content-Transfer-Encoding: base64\nContent-Transfer-Encoding: 7bit\n\naGk=", "<text/plain{hi} !DUPLICATE_FIELD>" },
+	{ "Content-Transfer-Encoding: 8bit\nContent-Transfer-Encoding: base64\n\naGk=", "<text/plain{hi} !DUPLICATE_FIELD>" },
 	{ "Content-Transfer-Encoding: base64\n\na*Gk=", "<text/plain{hi} !BAD_DATA>" },
 	{ "Content-Transfer-Encoding: base64\naGk=\n\n", "<text/plain{hi} !BAD_HEADER>" },	/* no empty line */
 
@@ -110,6 +111,10 @@ static const struct {
 	  "<multipart/mixed<text/plain @{--x}><text/plain{x}>>" },
 	{ "Content-Type: multipart/mixed; boundary=\"=?utf-8?q?abc?=\"\n\n--abc\n\nx\n--=?utf-8?q?abc?=--\n",
 	  "<multipart/mixed<text/plain{x}>>" },
+	{ "Content-Type: text/plain, multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n",
+	  "<text/plain !DUPLICATE_FIELD<text/plain{x}>>" },
+	{ "Content-Type: multipart; boundary=b\n\n--b\n\nx\n--b--\n", "<text/plain<text/plain{x}>>" },
+	{ "Content-Type: text/plain; boundary=b\n\n--b\n\nx\n--b--\n", "<text/plain{--b\n\nx\n--b--\n}>" },
 	{ "Content-Type: multipart/mixed\n\n--guess\n\nx\n--guess--\n", "<multipart/mixed !NO_BOUNDARY<text/plain{x}>>" },
 	{ "Content-Type: multipart/mixed\n\nfirst\n--guess\n\nx\n--guess--\n",
 	  "<multipart/mixed !NO_BOUNDARY<text/plain @{first}><text/plain{x}>>" },
@@ -132,6 +137,9 @@ static const struct {
 	/* a multipart in base64: "--b", "", "x", "--b--" */
 	{ "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\nLS1iCgp4Ci0tYi0tCg==\n",
 	  "<multipart/mixed !BAD_ENCODING !UNCLOSED<multipart/mixed @ !BAD_ENCODING<text/plain @{x}>>>" },
+	{ "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: quoted-printable\n\n"
+	  "pre=61mble\n--b\n\nx\n--b--\n",
+	  "<multipart/mixed !BAD_ENCODING<multipart/mixed @ !BAD_ENCODING !UNCLOSED<text/plain @{preamble}>><text/plain{x}>>" },
 	{ "Content-Type: message/partial; number=1\n\nA: b\n\nx", "<message/partial !PARTIALA=b;<text/plain{x}>>" },
 	{ "Content-Type: message/delivery-status\n\nA: b\n", "<message/delivery-status{A: b\n}>" },
 

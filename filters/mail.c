@@ -136,7 +136,7 @@ keep_raw(struct mail_memory *mm, const struct mail_part *p)
 	struct slice fits = slice_part((struct slice){ p->data, p->len }, 0, buf_room(&mm->rawtext));
 
 	if (fits.len < p->len)
-		mm->mail.truncated = true;
+		mm->mail.text_cut = true;
 	buf_put(&mm->rawtext, fits);
 }
 
@@ -155,7 +155,7 @@ render_all(struct mail_memory *mm)
 			render(&mm->text, &m->parts[i]);
 			keep_raw(mm, &m->parts[i]);
 		}
-	m->truncated = m->truncated || mm->text.full;
+	m->text_cut = m->text_cut || mm->text.full;
 	m->text = (char *)buf_slice(&mm->text.buf).at;
 	m->text_len = buf_len(&mm->text.buf);
 	m->paragraphs = mm->text.paragraphs;

@@ -2,8 +2,8 @@
  *
  * Built by mime.c's reader in one pass over the (mapped) bytes; charset_init() must have run.
  * Everything belongs to the struct mail, except `full`, which is the caller's. Memory is bounded:
- * decoded parts together at most MAIL_DECODED_MAX, texts at most MAIL_TEXT_MAX; passing a cap sets
- * `truncated`. */
+ * decoded parts together at most MAIL_DECODED_MAX, texts at most MAIL_TEXT_MAX; passing the one sets
+ * `truncated`, the other `text_cut`. */
 #ifndef FILTERS_MAIL_H
 #define FILTERS_MAIL_H
 
@@ -47,7 +47,8 @@ struct mail {
 	char *rawtext;
 	size_t rawtext_len;
 	unsigned flags;			/* MIME_*, of all parts */
-	bool truncated;			/* a cap of this file was passed */
+	bool truncated;			/* MAIL_DECODED_MAX was passed: parts are missing */
+	bool text_cut;			/* MAIL_TEXT_MAX was passed: the rules see the beginning of the texts */
 };
 
 struct mail *mail_read(struct slice full);

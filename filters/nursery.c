@@ -231,21 +231,43 @@ nursery_get_report(struct slice bytes, struct nursery_report *r)
 }
 
 static void
-report(const struct nursery *n, enum nursery_word word, const char *sentence)
+report(const struct nursery_fds *fds, const struct nursery_report *r)
 {
 	struct buf msg;
 
 	buf_init(&msg, 1024);
-	wire_put_u8(&msg, word);
-	wire_put_u32(&msg, n->stages != NULL ? (uint32_t)stages_rules(n->stages) : 0);
-	wire_put_u32(&msg, n->stages != NULL && stages_av(n->stages) != NULL ? (uint32_t)av_signatures(stages_av(n->stages)) : 0);
-	wire_put_bytes(&msg, slice_of(sentence));
-	chan_send(n->fds->control, buf_slice(&msg), NULL, 0);
+	wire_put_u8(&msg, r->word);
+	wire_put_u32(&msg, r->rules);
+	wire_put_u32(&msg, r->signatures);
+	wire_put_bytes(&msg, slice_of(r->sentence));
+	chan_send(fds->control, buf_slice(&msg), NULL, 0);
 	buf_free(&msg);
 }
 
+void
+nursery_fail(const struct nursery_fds *fds, const char *sentence)
+{
+	struct nursery_report r = { .word = NURSERY_FAILED };
+
+	snprintf(r.sentence, sizeof(r.sentence), "%s", sentence);
+	report(fds, &r);
+}
+
+static void
+say_ready(const struct nursery *n)
+{
+	const struct av *av = stages_av(n->stages);
+	struct nursery_report r = {
+		.word = NURSERY_READY,
+		.rules = (uint32_t)stages_rules(n->stages),
+		.signatures = av != NULL ? (uint32_t)av_signatures(av) : 0,
+	};
+
+	report(n->fds, &r);
+}
+
 int
-nursery_main(const struct conf *conf, const struct nursery_fds *fds)
+nursery_main(const struct conf *conf, const struct rules_files *files, const struct nursery_fds *fds)
 {
 	struct nursery n = { .conf = conf, .fds = fds };
 	struct timeval wait = { .tv_sec = JOB_WAIT_S };
@@ -263,17 +285,17 @@ nursery_main(const struct conf *conf, const struct nursery_fds *fds)
 	if (signals == -1) {
 		err_sys(&err, "signalfd");
 	} else if (!conf->antivirus.on || (n.tmp_dir = tmp_make(conf->tmp_dir, &err)) != NULL) {
-		n.stages = stages_load(conf, n.tmp_dir, &err);
+		n.stages = stages_load(conf, files, n.tmp_dir, &err);
 		if (n.stages != NULL && make_slots(&n, &err) == 0) {
 			for (unsigned i = 0; i < conf->scanners; i++)
 				start_scanner(&n, i);
-			report(&n, NURSERY_READY, "");
+			say_ready(&n);
 			serve(&n, signals);
 			end_all(&n);
 			return 0;
 		}
 	}
-	report(&n, NURSERY_FAILED, err.text);
+	nursery_fail(fds, err.text);
 	end_all(&n);
 	return 1;
 }

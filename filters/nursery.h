@@ -6,6 +6,7 @@
 #define FILTERS_NURSERY_H
 
 #include "conf/conf.h"
+#include "filters/rules.h"
 
 struct nursery_fds {
 	int control;			/* to master: one READY or FAILED; its end ends the nursery */
@@ -20,8 +21,11 @@ struct nursery_report {
 	uint32_t rules, signatures;	/* READY */
 	char sentence[ERR_MAX];		/* FAILED */
 };
+void nursery_fail(const struct nursery_fds *, const char *sentence);	/* FAILED, before nursery_main() could begin */
 bool nursery_get_report(struct slice, struct nursery_report *);
 
-int nursery_main(const struct conf *, const struct nursery_fds *);	/* the exit code */
+/* files: the contents of the conf's rules, which the process may no longer be allowed to read. Returns
+ * the exit code. */
+int nursery_main(const struct conf *, const struct rules_files *, const struct nursery_fds *);
 
 #endif

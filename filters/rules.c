@@ -99,47 +99,94 @@ rules_free(struct rules **rules)
 	*rules = NULL;
 }
 
+struct rules_files {
+	size_t n;
+	struct rules_file {
+		char *path;
+		struct buf text;
+	} *list;
+};
+
 static int
-read_file(struct rules *rules, const char *path, const struct rules_listener *listener, struct err *err)
+read_one(struct rules_files *files, const char *path, struct err *err)
 {
+	struct rules_file *file = &files->list[files->n++];
 	FILE *f = fopen(path, "re");
-	struct buf text;
 	size_t room = 1, got = 1;
 	char *space;
-	int rc = -1;
+	int rc = 0;
 
+	file->path = mem_str(path);
+	buf_init(&file->text, RULES_FILE_MAX + 1);
 	if (f == NULL)
 		return err_sys(err, "open %s", path);
-	buf_init(&text, RULES_FILE_MAX + 1);
-	while (got > 0 && (space = buf_space(&text, 65536, &room)) != NULL) {
+	while (got > 0 && (space = buf_space(&file->text, 65536, &room)) != NULL) {
 		got = fread(space, 1, room, f);
-		buf_filled(&text, got);
+		buf_filled(&file->text, got);
 	}
 	if (ferror(f))
-		err_sys(err, "read %s", path);
-	else if (buf_len(&text) > RULES_FILE_MAX)
-		err_set(err, "%s: longer than %u octets", path, RULES_FILE_MAX);
-	else
-		rc = rules_text(rules, path, buf_slice(&text), listener, err);
-	buf_free(&text);
+		rc = err_sys(err, "read %s", path);
+	else if (buf_len(&file->text) > RULES_FILE_MAX)
+		rc = err_set(err, "%s: longer than %u octets", path, RULES_FILE_MAX);
 	fclose(f);
 	return rc;
 }
 
+struct rules_files *
+rules_files_read(char *const *paths, size_t n, struct err *err)
+{
+	struct rules_files *files = mem_new(sizeof(*files));
+
+	files->list = mem_array(n, sizeof(*files->list));
+	while (files->n < n)
+		if (read_one(files, paths[files->n], err) == -1) {
+			rules_files_free(&files);
+			return NULL;
+		}
+	return files;
+}
+
+void
+rules_files_free(struct rules_files **filesp)
+{
+	struct rules_files *files = *filesp;
+
+	if (files == NULL)
+		return;
+	for (size_t i = 0; i < files->n; i++) {
+		free(files->list[i].path);
+		buf_free(&files->list[i].text);
+	}
+	free(files->list);
+	free(files);
+	*filesp = NULL;
+}
+
 struct rules *
-rules_load(char *const *files, size_t nfiles,
+rules_files_load(const struct rules_files *files,
     void (*unsupported)(void *arg, const char *file, unsigned line, const char *why), void *arg, struct err *err)
 {
 	const struct rules_listener listener = { unsupported, arg };
 	struct rules *rules = rules_begin();
 
-	for (size_t i = 0; i < nfiles; i++)
-		if (read_file(rules, files[i], &listener, err) == -1) {
+	for (size_t i = 0; i < files->n; i++)
+		if (rules_text(rules, files->list[i].path, buf_slice(&files->list[i].text), &listener, err) == -1) {
 			rules_free(&rules);
 			return NULL;
 		}
 	if (rules_finish(rules, err) == -1)
 		rules_free(&rules);
+	return rules;
+}
+
+struct rules *
+rules_load(char *const *paths, size_t n,
+    void (*unsupported)(void *arg, const char *file, unsigned line, const char *why), void *arg, struct err *err)
+{
+	struct rules_files *files = rules_files_read(paths, n, err);
+	struct rules *rules = files != NULL ? rules_files_load(files, unsupported, arg, err) : NULL;
+
+	rules_files_free(&files);
 	return rules;
 }
 

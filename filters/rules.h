@@ -31,6 +31,14 @@ struct rules;
  * "FILE:LINE: sentence" when a line is broken; unsupported lines go to `unsupported` (may be NULL). */
 struct rules *rules_load(char *const *files, size_t nfiles,
     void (*unsupported)(void *arg, const char *file, unsigned line, const char *why), void *arg, struct err *);
+/* The same in two steps: the files' bytes are read by a process that may read them, and parsed after
+ * it has become one that may not. */
+struct rules_files;
+struct rules_files *rules_files_read(char *const *files, size_t nfiles, struct err *);
+struct rules *rules_files_load(const struct rules_files *,
+    void (*unsupported)(void *arg, const char *file, unsigned line, const char *why), void *arg, struct err *);
+void rules_files_free(struct rules_files **);
+
 void rules_free(struct rules **);
 size_t rules_count(const struct rules *);
 const char *rules_library(void);		/* PCRE2's version */		/* that run: defined, supported, not switched off */

@@ -49,13 +49,14 @@ on_unsupported(void *arg, const char *file, unsigned line, const char *why)
 }
 
 struct stages *
-stages_load(const struct conf *conf, const char *tmp_dir, struct err *err)
+stages_load(const struct conf *conf, const struct rules_files *files, const char *tmp_dir, struct err *err)
 {
 	struct stages *stages = mem_new(sizeof(*stages));
 	struct unsupported unsupported = { NULL, 0 };
 
 	charset_init();
-	stages->rules = rules_load(conf->rules, conf->nrules, on_unsupported, &unsupported, err);
+	stages->rules = files != NULL ? rules_files_load(files, on_unsupported, &unsupported, err) :
+					rules_load(conf->rules, conf->nrules, on_unsupported, &unsupported, err);
 	unsupported_sum(&unsupported);
 	if (stages->rules == NULL) {
 		stages_free(&stages);
@@ -136,6 +137,9 @@ find_limits(const struct mail *mail, struct findings *found)
 			findings_add(found, FINDING_LIMIT, mime_limits[i].name, 0, mime_limits[i].text);
 	if (mail->truncated)
 		findings_add(found, FINDING_LIMIT, "MAIL_TOO_BIG_TO_DECODE", 0, "decoded it is larger than is looked at");
+	/* The antivirus has seen all of it and the rules four megabytes: on record, but no reason to refuse. */
+	if (mail->text_cut)
+		findings_add(found, FINDING_RULE, "TEXT_CUT", 0, "rules saw only the beginning of a very long text");
 	if (is_piece(mail))
 		findings_add(found, FINDING_LIMIT, "MIME_PARTIAL", 0, "a piece of a message that is put together elsewhere");
 }

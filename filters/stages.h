@@ -10,8 +10,9 @@
 
 struct stages;
 
-/* Logs unsupported rule lines. tmp_dir: for the antivirus while it loads; NULL with antivirus off. */
-struct stages *stages_load(const struct conf *, const char *tmp_dir, struct err *);
+/* files: the contents of conf->rules; NULL: they are read now. tmp_dir: for the antivirus while it
+ * loads; NULL with antivirus off. Logs unsupported rule lines. */
+struct stages *stages_load(const struct conf *, const struct rules_files *files, const char *tmp_dir, struct err *);
 void stages_free(struct stages **);
 struct av *stages_av(struct stages *);		/* NULL with antivirus off */
 size_t stages_rules(const struct stages *);	/* how many rules are loaded */

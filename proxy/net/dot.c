@@ -37,6 +37,11 @@ dot_read(struct dot_reader *d, struct slice in, size_t *used, char *out, size_t 
 			} else if (c == '\n' || c == '\0') {
 				d->faults |= c == '\n' ? DOT_BARE_LF : DOT_NUL;
 				i++;
+			} else if (d->faults != 0) {
+				/* Octet by octet: where lines are no lines, each search of a run could
+				 * see all the rest of the piece. */
+				out[n++] = c;
+				i++;
 			} else {
 				size_t run = text_run(slice_part(in, i, in.len), out + n);
 
@@ -83,15 +88,15 @@ dot_write(struct dot_writer *w, struct slice in, struct buf *out)
 	size_t done = 0;
 
 	while (done < in.len) {
-		struct slice rest = slice_part(in, done, buf_room(out));
-		bool stuff = rest.len > 0 && !w->inside && rest.at[0] == '.';
+		bool stuff = !w->inside && in.at[done] == '.';
+		size_t room = buf_room(out), len;
+		struct slice rest;
 		const char *next;
-		size_t len;
 
-		if (rest.len <= stuff)
+		if (room <= stuff)
 			return done;
 		/* Everything up to the next line that begins with a dot goes out in one piece. */
-		rest.len -= stuff;
+		rest = slice_part(in, done, room - stuff);
 		next = memmem(rest.at, rest.len, "\n.", 2);
 		len = next != NULL ? (size_t)(next - rest.at) + 1 : rest.len;
 		if (stuff)

@@ -58,7 +58,7 @@ check(const char *path)
 		return 1;
 	}
 	judges = conf->nrules > 0 || conf->antivirus.on;
-	if (judges && (stages = stages_load(conf, conf->tmp_dir, &err)) == NULL) {
+	if (judges && (stages = stages_load(conf, NULL, conf->tmp_dir, &err)) == NULL) {
 		fprintf(stderr, "gatepost: %s\n", err.text);
 		conf_unref(&conf);
 		return 1;

@@ -344,7 +344,7 @@ scan(struct scan_args *args, struct conf *conf)
 	args->facts.hostname = slice_of(conf->hostname);
 	o->profile = profile_for(conf, &args->facts);
 	if ((spool = spool_mail(args->mail, &o->size, &err)) == -1 || (tmp = tmp_make(conf->tmp_dir, &err)) == NULL ||
-	    (stages = stages_load(conf, tmp, &err)) == NULL) {
+	    (stages = stages_load(conf, NULL, tmp, &err)) == NULL) {
 		fprintf(stderr, "gatepost: %s\n", err.text);
 	} else {
 		run_scanner(stages, conf, &args->facts, spool, o);

@@ -120,16 +120,19 @@ static _Noreturn void
 be_nursery(struct setup *setup, struct nursery_fds *fds, pid_t parent)
 {
 	int keep[] = { fds->control, fds->small, fds->large, fds->kill, log_fd() };
+	struct rules_files *files;
 	struct err err = { "" };
 
 	child_begins(parent);
 	keep_only(keep, NITEMS(keep));
 	forget_keys(setup->conf);
-	if (priv_drop(&setup->scan_user, false, &err) == -1) {
-		log_error("%s", err.text);
-		_exit(1);
+	/* Rules lie where an administrator may read; they are parsed by somebody who may not. */
+	files = rules_files_read(setup->conf->rules, setup->conf->nrules, &err);
+	if (files == NULL || priv_drop(&setup->scan_user, false, &err) == -1) {
+		nursery_fail(fds, err.text);
+		exit(1);
 	}
-	exit(nursery_main(setup->conf, fds));
+	exit(nursery_main(setup->conf, files, fds));
 }
 
 static void

@@ -335,8 +335,9 @@ class Runner:
     def _story(self, step, error, mark):
         where = "%s:%d: %s" % (self.dialogue.path.name, step.line_number, step.source) if step \
             else "%s: at the end" % self.dialogue.path.name
+        what, said = str(error) or type(error).__name__, "\n".join(self.transcript[-60:])
         return "%s\n%s\n\nwhat was said:\n%s\n\nwhat the log says:\n%s" % (
-            where, str(error) or type(error).__name__, "\n".join(self.transcript[-60:]), self.gatepost.log(mark)[-4000:])
+            where, what, said, self.gatepost.log(mark)[-4000:])
 
 
 def show(line, most=400):

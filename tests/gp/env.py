@@ -13,7 +13,7 @@ PEERS = ROOT / "build" / "peers"
 SHIPPED = ROOT / "conf" / "dist" / "gatepost.conf"
 
 BIN = Path(os.environ.get("GATEPOST_BIN", ROOT / "build" / "gatepost")).absolute()
-HOOKS = BIN.with_name("gatepost-hooks")	  # the same with a scanner that misbehaves on demand
+HOOKS = BIN.with_name("gatepost-hooks")  # the same with a scanner that misbehaves on demand
 WORKERS = int(os.environ.get("GATEPOST_WORKERS", "2"))
 SCANNERS = int(os.environ.get("GATEPOST_SCANNERS", "3"))
 

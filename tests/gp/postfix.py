@@ -4,7 +4,6 @@ Its accounts are ones that every Debian has, because Postfix insists on some tha
 Its master must be root's: as another user it is started through sudo, or not to be had."""
 
 import grp
-import os
 import pwd
 import socket
 import subprocess

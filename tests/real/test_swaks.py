@@ -39,6 +39,7 @@ def test_swaks_data(route, swaks, tmp_path):
     message = messages.plain("by swaks on %d" % route.port)
     (tmp_path / "it").write_bytes(message.removesuffix(b"\r\n"))  # swaks ends the last line itself
     done = subprocess.run([swaks, "--server", "127.0.0.1:%d" % route.port, "--from", "ann@example.net", "--to",
-                           "alice@example.org", "--data", "@%s" % (tmp_path / "it"), "-n"], capture_output=True, text=True)
+                           "alice@example.org", "--data", "@%s" % (tmp_path / "it"), "-n"],
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     messages.arrived(route.store.wait_mail("Subject: by swaks on %d\n" % route.port), message)

@@ -46,11 +46,12 @@ set_limits(const struct scanner_place *place)
 	limit(RLIMIT_NOFILE, 1024);
 	limit(RLIMIT_NPROC, 0);
 	limit(RLIMIT_CPU, (uint64_t)(place->scan_timeout * SCANNER_JOBS_MAX));
-#ifndef __SANITIZE_ADDRESS__	/* AddressSanitizer reserves terabytes of address space */
+#ifndef __SANITIZE_ADDRESS__
 	if (now > 0)
 		limit(RLIMIT_AS, now + MEMORY_MORE);
 #else
-	(void)now;
+	(void)now;	/* AddressSanitizer reserves terabytes of address space */
+	log_info("AddressSanitizer: the address space of scanner %u is not limited", place->slot);
 #endif
 }
 

@@ -169,3 +169,19 @@ def descendants(pid):
         with open("/proc/%d/task/%s/children" % (pid, thread)) as f:
             children += map(int, f.read().split())
     return children + [d for child in children for d in descendants(child)]
+
+
+def test_readme_configuration(certs, public_dir):
+    """The ten lines of README.md work as they stand, with this machine's paths put in."""
+    text = (env.ROOT / "README.md").read_text()
+    lines = re.search(r"## A configuration that works\n\n((?:    .*\n)+)", text).group(1)
+    assert lines.count("\n") == 10
+    certificate, key = certs.leaf("readme", "mx.example.org")
+    for path, here in (("/etc/gatepost/cert.pem", certificate), ("/etc/gatepost/key.pem", key),
+                       ("/usr/share/gatepost/rules", env.ROOT / "conf" / "dist" / "rules")):
+        assert path in lines
+        lines = lines.replace(path, str(here))
+    (public_dir / "readme.conf").write_text(lines)
+    done = subprocess.run([env.BIN, "check", "-c", public_dir / "readme.conf"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "is good: 1 listeners, 1 backends, 1 routes" in done.stdout

@@ -289,6 +289,9 @@ nursery_main(const struct conf *conf, const struct rules_files *files, const str
 		if (n.stages != NULL && make_slots(&n, &err) == 0) {
 			for (unsigned i = 0; i < conf->scanners; i++)
 				start_scanner(&n, i);
+#ifdef __SANITIZE_ADDRESS__
+			log_info("built with a sanitizer: the scanners' address space is not limited");
+#endif
 			say_ready(&n);
 			serve(&n, signals);
 			end_all(&n);

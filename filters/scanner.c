@@ -50,8 +50,7 @@ set_limits(const struct scanner_place *place)
 	if (now > 0)
 		limit(RLIMIT_AS, now + MEMORY_MORE);
 #else
-	(void)now;	/* AddressSanitizer reserves terabytes of address space */
-	log_info("AddressSanitizer: the address space of scanner %u is not limited", place->slot);
+	(void)now;	/* AddressSanitizer reserves terabytes; the nursery says that there is no limit */
 #endif
 }
 

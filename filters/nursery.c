@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "filters/scanner.h"
@@ -27,7 +28,7 @@ struct slot {
 	pid_t pid;			/* 0: none */
 	struct scanner_page *page;
 	char *tmp_dir;
-	bool pause;			/* the last scanner was unfit */
+	int64_t due;			/* the last scanner was unfit: milliseconds when the next may start; 0: not so */
 };
 
 struct nursery {
@@ -38,6 +39,15 @@ struct nursery {
 	struct slot *slots;
 	bool retiring;			/* nobody can send jobs any more */
 };
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 static int
 make_slots(struct nursery *n, struct err *err)
@@ -93,7 +103,7 @@ start_scanner(struct nursery *n, unsigned i)
 	pid_t parent = getpid();
 
 	atomic_store(&slot->page->job, 0);
-	slot->pause = false;
+	slot->due = 0;
 	if (slot->tmp_dir != NULL) {
 		tmp_remove(slot->tmp_dir);	/* what a killed one left behind */
 		if (mkdir(slot->tmp_dir, 0700) == -1)
@@ -105,7 +115,7 @@ start_scanner(struct nursery *n, unsigned i)
 	if (slot->pid == -1) {
 		log_error("fork a scanner: %m");
 		slot->pid = 0;
-		slot->pause = true;
+		slot->due = now_ms() + UNFIT_PAUSE_MS;
 	}
 }
 
@@ -122,6 +132,13 @@ log_end(const struct slot *slot, unsigned i, int status)
 		log_debug("scanner %u retired", i);
 }
 
+/* One that died without a job would, started at once, do so again and again. */
+static bool
+was_unfit(const struct slot *slot, int status)
+{
+	return WIFSIGNALED(status) ? atomic_load(&slot->page->job) == 0 : WEXITSTATUS(status) != SCANNER_EXIT_DONE;
+}
+
 static void
 reap(struct nursery *n)
 {
@@ -136,8 +153,8 @@ reap(struct nursery *n)
 			n->slots[i].pid = 0;
 			if (n->retiring)
 				continue;
-			if (WIFEXITED(status) && WEXITSTATUS(status) != SCANNER_EXIT_DONE)
-				n->slots[i].pause = true;
+			if (was_unfit(&n->slots[i], status))
+				n->slots[i].due = now_ms() + UNFIT_PAUSE_MS;
 			else
 				start_scanner(n, i);
 		}
@@ -160,6 +177,29 @@ obey_kill(struct nursery *n)
 		return;
 	log_warn("scanner %u is past its deadline with job %llx: killed", slot, (unsigned long long)number);
 	kill(n->slots[slot].pid, SIGKILL);
+}
+
+void
+nursery_tell_log(int control, enum log_kind kind, int fd)
+{
+	char byte = (char)kind;
+
+	if (chan_send(control, (struct slice){ &byte, 1 }, &fd, 1) == -1)
+		log_warn("the nursery cannot be told of the new log: %m");
+}
+
+/* False: master is gone, or wants us gone. */
+static bool
+hear_master(const struct nursery *n)
+{
+	size_t nfds = 1;
+	char byte;
+	int fd;
+	ssize_t len = chan_try_recv(n->fds->control, &byte, 1, &fd, &nfds);
+
+	if (len == 1 && nfds == 1)
+		log_use((enum log_kind)byte, fd);
+	return len > 0 || (len == -1 && errno == EAGAIN);
 }
 
 static unsigned
@@ -186,15 +226,15 @@ serve(struct nursery *n, int signals)
 	while (!n->retiring || living(n) > 0) {
 		paused = false;
 		for (unsigned i = 0; i < n->conf->scanners; i++)
-			paused |= n->slots[i].pause;
+			paused |= n->slots[i].due != 0;
 		if (n->retiring)
 			ready[1].fd = -1;
-		if (poll(ready, NITEMS(ready), paused && !n->retiring ? UNFIT_PAUSE_MS : -1) == 0)
-			for (unsigned i = 0; i < n->conf->scanners; i++)
-				if (n->slots[i].pause)
-					start_scanner(n, i);
-		if (ready[0].revents != 0)
-			break;		/* master is gone or wants us gone */
+		poll(ready, NITEMS(ready), paused && !n->retiring ? UNFIT_PAUSE_MS : -1);
+		for (unsigned i = 0; i < n->conf->scanners && !n->retiring; i++)
+			if (n->slots[i].due != 0 && n->slots[i].due <= now_ms())
+				start_scanner(n, i);
+		if (ready[0].revents != 0 && !hear_master(n))
+			break;
 		if (ready[1].revents != 0)
 			obey_kill(n);
 		if (ready[2].revents != 0 && read(signals, &info, sizeof(info)) > 0)
@@ -281,6 +321,7 @@ nursery_main(const struct conf *conf, const struct rules_files *files, const str
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	tmp_sweep(conf->tmp_dir);
 	setsockopt(fds->small, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	if (signals == -1) {
 		err_sys(&err, "signalfd");

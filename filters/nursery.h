@@ -21,6 +21,8 @@ struct nursery_report {
 	uint32_t rules, signatures;	/* READY */
 	char sentence[ERR_MAX];		/* FAILED */
 };
+/* From master to a nursery: lines go to this descriptor from now on (its scanners': once they are forked). */
+void nursery_tell_log(int control, enum log_kind, int fd);
 void nursery_fail(const struct nursery_fds *, const char *sentence);	/* FAILED, before nursery_main() could begin */
 bool nursery_get_report(struct slice, struct nursery_report *);
 

@@ -44,13 +44,13 @@ set_limits(const struct scanner_place *place)
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_FSIZE, FILE_MAX);
 	limit(RLIMIT_NOFILE, 1024);
-	limit(RLIMIT_NPROC, 0);
 	limit(RLIMIT_CPU, (uint64_t)(place->scan_timeout * SCANNER_JOBS_MAX));
 #ifndef __SANITIZE_ADDRESS__
+	limit(RLIMIT_NPROC, 0);
 	if (now > 0)
 		limit(RLIMIT_AS, now + MEMORY_MORE);
 #else
-	(void)now;	/* AddressSanitizer reserves terabytes; the nursery says that there is no limit */
+	(void)now;	/* it reserves terabytes (the nursery says that there is no limit), and its leak check is a process */
 #endif
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from gp import env, messages  # noqa: E402
+from gp import messages  # noqa: E402
 from gp.dovecot import Dovecot  # noqa: E402
 from gp.gatepost import Gatepost  # noqa: E402
 from gp.wire import Peer  # noqa: E402

@@ -15,7 +15,7 @@ static const char *const words[] = {
 void
 profile_score_text(int32_t score, char out[16])
 {
-	int32_t tenths = (score + (score < 0 ? -50 : 50)) / 100;
+	int32_t tenths = (int32_t)(((int64_t)score + (score < 0 ? -50 : 50)) / 100);
 
 	snprintf(out, 16, "%s%d.%d", tenths < 0 ? "-" : "", tenths < 0 ? -tenths / 10 : tenths / 10,
 	    tenths < 0 ? -tenths % 10 : tenths % 10);

@@ -10,7 +10,7 @@
 
 struct backend_place {
 	bool down;
-	double failed_at;
+	unsigned failure;	/* the how manieth of the backend it was */
 	char why[128];
 };
 
@@ -100,7 +100,7 @@ backend_failed(struct backend *b, unsigned place, const char *why)
 	bool all = true;
 
 	snprintf(p->why, sizeof(p->why), "%s", why);
-	p->failed_at = loop_now(b->loop);
+	p->failure = ++b->failures;
 	if (!p->down) {
 		addr_text(&b->conf->addresses[place], text);
 		log_warn("backend %s: %s is down: %s", b->conf->name, text, why);
@@ -109,7 +109,7 @@ backend_failed(struct backend *b, unsigned place, const char *why)
 	for (unsigned i = 0; i < b->conf->naddresses; i++)
 		all = all && b->places[i].down;
 	if (all && b->down_since <= 0) {
-		b->down_since = p->failed_at;
+		b->down_since = loop_now(b->loop);
 		if (b->conf->check_interval > CHECK_DOWN)
 			timer_set(&b->check, CHECK_DOWN);
 	}
@@ -124,8 +124,10 @@ backend_is_lost(const struct backend *b)
 const char *
 backend_trouble(const struct backend *b)
 {
+	const struct backend_place *last = NULL;
+
 	for (unsigned i = 0; i < b->conf->naddresses; i++)
-		if (b->places[i].down)
-			return b->places[i].why;
-	return "no address to try";
+		if (b->places[i].down && (last == NULL || b->places[i].failure > last->failure))
+			last = &b->places[i];
+	return last != NULL ? last->why : "no address to try";
 }

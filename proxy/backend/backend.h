@@ -32,6 +32,7 @@ struct backend {
 	struct loop *loop;
 	const char *hostname;		/* what we call ourselves there */
 	double down_since;		/* all of them; 0: not so */
+	unsigned failures;		/* so far */
 	struct timer check;
 	const struct backend_probe *probe;
 	void *probing;			/* the probe's own; NULL while none runs */
@@ -52,7 +53,7 @@ void backend_failed(struct backend *, unsigned place, const char *why);
 /* All addresses have been down for longer than its grace time. */
 bool backend_is_lost(const struct backend *);
 
-/* Why the last attempt failed; never NULL. */
+/* Why the last attempt failed of those whose address is still down; never NULL. */
 const char *backend_trouble(const struct backend *);
 
 #endif

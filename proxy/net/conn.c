@@ -72,7 +72,6 @@ conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *owner)
 struct conn *
 conn_dial(struct loop *loop, const struct addr *to, bool they_begin, const struct conn_ops *ops, void *owner, struct err *err)
 {
-	struct conn *c;
 	char text[ADDR_TEXT_MAX];
 	int one = 1, fd = socket(to->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -88,7 +87,14 @@ conn_dial(struct loop *loop, const struct addr *to, bool they_begin, const struc
 		close(fd);
 		return NULL;
 	}
-	c = conn_make(loop, fd, CONN_DIALING, ops, owner);
+	return conn_dialed(loop, fd, they_begin, ops, owner);
+}
+
+struct conn *
+conn_dialed(struct loop *loop, int fd, bool they_begin, const struct conn_ops *ops, void *owner)
+{
+	struct conn *c = conn_make(loop, fd, CONN_DIALING, ops, owner);
+
 	c->they_begin = they_begin;
 	return c;
 }
@@ -429,6 +435,15 @@ conn_finish(struct conn **cp)
 	timer_init(&c->linger, c->loop, on_linger_over, c);
 	timer_set(&c->linger, LINGER_WAIT);
 	loop_at_turn_end(c->loop, &c->settle);
+}
+
+bool
+conn_stands(const struct conn *c)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	return getpeername(c->fd, (struct sockaddr *)&ss, &len) == 0;
 }
 
 void

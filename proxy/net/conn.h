@@ -30,6 +30,9 @@ struct conn *conn_new(struct loop *, int fd, const struct conn_ops *, void *owne
  * peer speaks first, so up() may wait for its first octets: one wakeup for both. */
 struct conn *conn_dial(struct loop *, const struct addr *, bool they_begin, const struct conn_ops *, void *owner, struct err *);
 
+/* Takes a socket that is connecting already. */
+struct conn *conn_dialed(struct loop *, int fd, bool they_begin, const struct conn_ops *, void *owner);
+
 /* Begins a handshake as server (name NULL) or client. What was read ahead in the clear is
  * dropped; what conn_out() holds is written first. -1: no memory for a session. */
 int conn_starttls(struct conn *, struct tls_ctx *, const char *name, struct err *);
@@ -38,6 +41,7 @@ struct buf *conn_in(struct conn *);
 struct buf *conn_out(struct conn *);
 void conn_pause(struct conn *, bool);			/* true: stop reading; how we push back */
 bool conn_ended(const struct conn *);			/* the peer has sent its last byte */
+bool conn_stands(const struct conn *);			/* connected, whether or not up() was called yet */
 
 /* Much is about to come in: fewer and larger reads from now on. */
 void conn_expect_much(struct conn *);

@@ -49,6 +49,7 @@ loop_new(void)
 	}
 	loop->last = &loop->first;
 	ev_prepare_init(&loop->turn_end, on_turn_end);
+	ev_set_priority(&loop->turn_end, EV_MINPRI);	/* behind all that happened */
 	loop->turn_end.data = loop;
 	ev_prepare_start(loop->ev, &loop->turn_end);
 	return loop;
@@ -112,6 +113,9 @@ loop_at_turn_end(struct loop *loop, struct loop_task *task)
 	task->next = NULL;
 	*loop->last = task;
 	loop->last = &task->next;
+	/* An event that was fed at the turn's end (octets inside TLS) is run before the loop sleeps, and
+	 * what it leaves must not lie there meanwhile: that is another turn, and it ends, too. */
+	ev_feed_event(loop->ev, &loop->turn_end, EV_PREPARE);
 }
 
 void

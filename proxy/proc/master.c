@@ -50,6 +50,7 @@ struct master {
 	int signals;
 	struct setup *setup;		/* what runs */
 	struct setup *next;		/* a reload (or the start) that waits for its scanners */
+	bool again;			/* SIGHUP came meanwhile: another reload follows */
 	struct slot *slots;
 	struct budgets *budgets;	/* a row for each slot */
 	struct generation current, coming;
@@ -108,24 +109,27 @@ child_begins(pid_t parent)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Scanners have no business with private keys: nothing of them stays in a nursery's memory. */
+/* Scanners have no business with private keys: nothing of them stays in a nursery's memory, neither
+ * of the setup that is loaded nor of the one that runs. */
 static void
-forget_keys(struct conf *conf)
+forget_keys(const struct setup *setup)
 {
-	for (size_t i = 0; i < conf->ntls; i++)
-		mem_wipe(conf->tls[i]->key.bytes, conf->tls[i]->key.len);
+	for (size_t i = 0; setup != NULL && i < setup->conf->ntls; i++)
+		mem_wipe(setup->conf->tls[i]->key.bytes, setup->conf->tls[i]->key.len);
 }
 
 static _Noreturn void
-be_nursery(struct setup *setup, struct nursery_fds *fds, pid_t parent)
+be_nursery(struct master *m, struct setup *setup, struct nursery_fds *fds, pid_t parent)
 {
 	int keep[] = { fds->control, fds->small, fds->large, fds->kill, log_fd() };
 	struct rules_files *files;
 	struct err err = { "" };
 
 	child_begins(parent);
+	prctl(PR_SET_PDEATHSIG, 0);	/* it sees by itself that master is gone, and takes its files in tmp-dir along */
 	keep_only(keep, NITEMS(keep));
-	forget_keys(setup->conf);
+	forget_keys(m->setup);
+	forget_keys(m->next);
 	/* Rules lie where an administrator may read; they are parsed by somebody who may not. */
 	files = rules_files_read(setup->conf->rules, setup->conf->nrules, &err);
 	if (files == NULL || priv_drop(&setup->scan_user, false, &err) == -1) {
@@ -148,7 +152,7 @@ close_generation(struct generation *g)
 }
 
 static int
-start_nursery(struct setup *setup, struct generation *g, struct err *err)
+start_nursery(struct master *m, struct setup *setup, struct generation *g, struct err *err)
 {
 	int control[2], small[2], large[2], kill[2];
 	struct nursery_fds fds;
@@ -163,7 +167,7 @@ start_nursery(struct setup *setup, struct generation *g, struct err *err)
 	fcntl(kill[0], F_SETFL, O_NONBLOCK);
 	g->nursery = fork();
 	if (g->nursery == 0)
-		be_nursery(setup, &fds, parent);
+		be_nursery(m, setup, &fds, parent);
 	close(control[1]);
 	close(small[1]);
 	close(large[1]);
@@ -176,11 +180,15 @@ start_nursery(struct setup *setup, struct generation *g, struct err *err)
 	return g->nursery == -1 ? err_sys(err, "fork") : 0;
 }
 
+/* One that does not listen any more is replaced: its successor is told everything anew, and master
+ * never waits for a worker. */
 static void
 tell(struct master *m, unsigned i, const struct control_msg *msg)
 {
-	if (m->slots[i].pid > 0 && control_send(m->slots[i].control, msg) == -1)
-		log_error("worker %u cannot be told: %m", i + 1);
+	if (m->slots[i].pid <= 0 || control_send(m->slots[i].control, msg) == 0)
+		return;
+	log_error("worker %u cannot be told and is killed: %m", i + 1);
+	kill(m->slots[i].pid, SIGKILL);
 }
 
 static void
@@ -228,6 +236,7 @@ start_worker(struct master *m, unsigned i)
 	}
 	close(control[1]);
 	slot->control = control[0];
+	fcntl(control[0], F_SETFL, O_NONBLOCK);
 	if (slot->pid == -1) {
 		log_error("fork: %m");
 		close(control[0]);
@@ -267,15 +276,44 @@ retire(struct master *m, struct generation *g)
 		r = mem_push(&m->retired, &m->nretired, sizeof(*r));
 		r->nursery = g->nursery;
 		r->control = g->control;
+	} else if (g->control > 0) {
+		close(g->control);
 	}
 	memset(g, 0, sizeof(*g));
+}
+
+static void
+reopen_log(struct master *m)
+{
+	const struct conf *conf = m->setup->conf;
+	struct control_msg msg = { .word = CONTROL_LOG, .number = conf->log_kind, .nfds = 1 };
+	struct err err = { "" };
+	int fd = log_open(conf->log_kind, conf->log_path, &err);
+
+	if (fd == -1) {
+		log_error("the log was not reopened: %s", err.text);
+		return;
+	}
+	log_use(conf->log_kind, fd);
+	msg.fds[0] = fd;
+	for (unsigned i = 0; i < m->setup->workers; i++)
+		tell(m, i, &msg);
+	if (m->current.nursery > 0)
+		nursery_tell_log(m->current.control, conf->log_kind, fd);
+	log_info("log reopened");
+}
+
+static bool
+same_log(const struct conf *a, const struct conf *b)
+{
+	return a->log_kind == b->log_kind && (a->log_kind != LOG_TO_FILE || strcmp(a->log_path, b->log_path) == 0);
 }
 
 /* Everything of the next setup stands: it counts from now on. */
 static void
 commit(struct master *m, const struct nursery_report *r)
 {
-	bool first = m->setup == NULL;
+	bool first = m->setup == NULL, new_log = !first && !same_log(m->setup->conf, m->next->conf);
 
 	setup_commit(&m->setup, m->next);
 	m->next = NULL;
@@ -295,6 +333,8 @@ commit(struct master *m, const struct nursery_report *r)
 		tell_conf(m, i);
 		tell_scanners(m, i);
 	}
+	if (new_log)
+		reopen_log(m);
 	log_ready(m, r);
 }
 
@@ -308,8 +348,11 @@ give_up(struct master *m, const char *why)
 	} else {
 		log_error("reload failed, nothing has changed: %s", why);
 	}
-	retire(m, &m->coming);
+	if (m->next != NULL)
+		retire(m, &m->coming);
 	setup_free(&m->next);
+	if (m->current.nursery == 0)
+		m->nursery_due = now_ms();	/* it died meanwhile, and waited for this setup's */
 }
 
 static void
@@ -318,15 +361,20 @@ begin(struct master *m)
 	struct err err = { "" };
 
 	if (m->next != NULL) {
-		log_warn("a reload is under way: this one was not begun");
+		log_info("a reload is under way: this one follows it");
+		m->again = true;
 		return;
 	}
+	m->again = false;
 	m->next = setup_new(m->path, m->setup, &err);
-	if (m->next == NULL)
+	if (m->next == NULL) {
 		give_up(m, err.text);
-	else if (!setup_judges(m->next))
+		return;
+	}
+	retire(m, &m->coming);		/* a successor of scanners that died: this reload's are newer */
+	if (!setup_judges(m->next))
 		commit(m, NULL);
-	else if (start_nursery(m->next, &m->coming, &err) == -1)
+	else if (start_nursery(m, m->next, &m->coming, &err) == -1)
 		give_up(m, err.text);
 }
 
@@ -339,8 +387,9 @@ replace_nursery(struct master *m)
 	m->nursery_due = 0;
 	if (m->next != NULL || m->coming.nursery != 0 || !setup_judges(m->setup))
 		return;
-	if (start_nursery(m->setup, &m->coming, &err) == -1) {
+	if (start_nursery(m, m->setup, &m->coming, &err) == -1) {
 		log_error("%s", err.text);
+		retire(m, &m->coming);
 		m->nursery_due = now_ms() + RESPAWN_PAUSE_MS;
 	}
 }
@@ -445,25 +494,6 @@ reap(struct master *m)
 		child_ended(m, pid, status);
 }
 
-static void
-reopen_log(struct master *m)
-{
-	const struct conf *conf = m->setup->conf;
-	struct control_msg msg = { .word = CONTROL_LOG, .number = conf->log_kind, .nfds = 1 };
-	struct err err = { "" };
-	int fd = log_open(conf->log_kind, conf->log_path, &err);
-
-	if (fd == -1) {
-		log_error("the log was not reopened: %s", err.text);
-		return;
-	}
-	log_use(conf->log_kind, fd);
-	msg.fds[0] = fd;
-	for (unsigned i = 0; i < m->setup->workers; i++)
-		tell(m, i, &msg);
-	log_info("log reopened");
-}
-
 static unsigned
 workers_alive(const struct master *m)
 {
@@ -528,6 +558,8 @@ do_what_is_due(struct master *m)
 		return m->end_by > now ? (int)(m->end_by - now) : 0;
 	if (m->setup == NULL)
 		return -1;
+	if (m->again && m->next == NULL)
+		begin(m);
 	if (m->nursery_due != 0 && m->nursery_due <= now)
 		replace_nursery(m);
 	if (m->nursery_due != 0)
@@ -627,7 +659,7 @@ master_main(const char *conf_path)
 	log_verbosity(m.next->conf->log_level);
 	if (!setup_judges(m.next))
 		commit(&m, NULL);
-	else if (start_nursery(m.next, &m.coming, &err) == -1)
+	else if (start_nursery(&m, m.next, &m.coming, &err) == -1)
 		give_up(&m, err.text);
 	serve(&m);
 	end_children(&m);

@@ -72,6 +72,16 @@ find_port(const struct setup *s, const struct addr *a)
 	return NULL;
 }
 
+/* Whether we listen on this port already, at whatever address: then its being taken says nothing. */
+static bool
+has_port(const struct setup *s, unsigned port)
+{
+	for (size_t i = 0; s != NULL && i < s->nports; i++)
+		if (addr_port(&s->ports[i].addr) == port)
+			return true;
+	return false;
+}
+
 static int
 open_port(struct setup *s, const struct addr *a, const struct setup *old, struct err *err)
 {
@@ -85,7 +95,7 @@ open_port(struct setup *s, const struct addr *a, const struct setup *old, struct
 	p->taken_over = there != NULL;
 	if (there != NULL)
 		return 0;
-	if (listen_check(a, err) == -1)
+	if (!has_port(old, addr_port(a)) && listen_check(a, err) == -1)
 		return -1;
 	for (unsigned i = 0; i < s->workers; i++)
 		if ((p->fds[i] = listen_open(a, err)) == -1)
@@ -105,10 +115,13 @@ setup_new(const char *path, const struct setup *old, struct err *err)
 	s->workers = old != NULL ? old->workers : s->conf->workers;
 	if (old != NULL && s->conf->workers != old->workers)
 		log_warn("workers %u takes effect at the next start", s->conf->workers);
-	for (size_t i = 0; i < s->conf->nlisteners; i++)
-		for (size_t k = 0; k < s->conf->listeners[i]->naddresses; k++)
-			if (open_port(s, &s->conf->listeners[i]->addresses[k], old, err) == -1)
+	for (size_t i = 0; i < s->conf->nlisteners; i++) {
+		const struct conf_listener *l = s->conf->listeners[i];
+
+		for (size_t k = 0; k < l->naddresses; k++)
+			if (open_port(s, &l->addresses[k], old, err) == -1)
 				goto fail;
+	}
 	if (s->nports >= CHAN_FDS_MAX) {
 		err_set(err, "at most %d listener addresses are possible", CHAN_FDS_MAX - 1);
 		goto fail;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -245,6 +246,7 @@ worker_main(unsigned slot, int control, struct budgets *budgets, const struct pr
 		log_error("%s", err.text);
 		return 1;
 	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* again: changing the user has cleared it */
 	/* The jail (seccomp, Landlock) closes here; it must leave sockets, memfds and epoll. */
 
 	w.loop = loop_new();

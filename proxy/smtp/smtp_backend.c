@@ -11,6 +11,7 @@
 #include "proxy/smtp/smtp_ehlo.h"
 
 #define ORDERS_MAX 8	/* outstanding at once: RSET, MAIL, RCPT */
+#define HELD_MAX   1024	/* octets of one MAIL with its parameters */
 
 enum phase {
 	PHASE_DIAL,
@@ -45,6 +46,8 @@ struct smtp_backend {
 	struct smtp_reply reply;
 	int orders[ORDERS_MAX];			/* what was asked and not answered yet, in order */
 	unsigned norders;
+	struct buf held;			/* an order that waits for the answer to RSET */
+	bool early;				/* the server had said more when it was asked this */
 	unsigned body_replies;			/* still to come */
 	struct timer deadline;
 	/* The message while it goes out. */
@@ -65,6 +68,7 @@ release(struct smtp_backend *b)
 	conn_close(&b->conn);
 	timer_stop(&b->deadline);
 	smtp_reply_free(&b->reply);
+	buf_free(&b->held);
 	loop_free_later(b->loop, b);
 }
 
@@ -133,10 +137,14 @@ on_deadline(void *owner)
 {
 	struct smtp_backend *b = owner;
 
-	if (b->conn == NULL)
+	if (b->conn == NULL) {
 		fail(b, b->trouble);
-	else
+	} else if (b->phase == PHASE_DIAL && conn_stands(b->conn)) {
+		b->phase = PHASE_GREETING;	/* up() waits for its first octets; they may take longer than connecting */
+		timer_set(&b->deadline, b->backend->conf->command_timeout);
+	} else {
 		trouble(b, "no answer in time");
+	}
 }
 
 struct smtp_backend *
@@ -149,6 +157,7 @@ smtp_backend_open(struct loop *loop, struct backend *backend, const struct smtp_
 	b->ops = ops;
 	b->owner = owner;
 	smtp_reply_init(&b->reply);
+	buf_init(&b->held, HELD_MAX);
 	timer_init(&b->deadline, loop, on_deadline, b);
 	dial_next(b);
 	return b;
@@ -262,6 +271,10 @@ greeting_step(struct smtp_backend *b)
 
 	if (!good && try_helo(b))
 		return;
+	if (!good && b->phase == PHASE_STARTTLS && b->backend->conf->tls_mode == CONF_TLS_OFFER) {
+		get_ready(b);		/* TLS where it is to be had; here it is not, just now */
+		return;
+	}
 	if (!good) {
 		say_why(b);
 		return;
@@ -293,11 +306,11 @@ order_answered(struct smtp_backend *b)
 {
 	int order;
 
-	if (b->phase == PHASE_BODY && !b->dot_sent) {
+	if (b->phase == PHASE_BODY && (!b->dot_sent || buf_len(conn_out(b->conn)) > 0)) {
 		say_why(b);	/* in the middle of the message; it never gets its dot */
 		return;
 	}
-	if (b->norders == 0) {
+	if (b->norders == 0 || b->early) {
 		trouble(b, b->reply.code == 421 ? "421 service not available" : "a reply that nobody asked for");
 		return;
 	}
@@ -312,6 +325,8 @@ order_answered(struct smtp_backend *b)
 	}
 	if (b->norders == 0)
 		timer_stop(&b->deadline);
+	buf_put(conn_out(b->conn), buf_slice(&b->held));
+	buf_clear(&b->held);
 	if (order == ORDER_RSET && smtp_reply_class(&b->reply) != 2)
 		trouble(b, "RSET was refused");
 	else if (order != ORDER_RSET && b->ops != NULL)
@@ -380,14 +395,23 @@ order(struct smtp_backend *b, int what)
 		log_error("backend %s: too many orders at once", b->backend->conf->name);
 		return;
 	}
+	b->early |= b->norders == 0 && buf_len(conn_in(b->conn)) > 0;
 	b->orders[b->norders++] = what;
 	timer_set(&b->deadline, what == ORDER_BODY ? b->backend->conf->data_timeout : b->backend->conf->command_timeout);
+}
+
+/* Where the words of the next order go: a server that does not offer PIPELINING (RFC 2920) hears
+ * them when it has answered what was asked before. */
+static struct buf *
+words(struct smtp_backend *b)
+{
+	return b->norders > 0 && !b->caps.pipelining ? &b->held : conn_out(b->conn);
 }
 
 void
 smtp_backend_mail(struct smtp_backend *b, struct slice from, uint64_t size, bool eightbit)
 {
-	struct buf *out = conn_out(b->conn);
+	struct buf *out = words(b);
 
 	buf_printf(out, "MAIL FROM:<%.*s>", (int)from.len, from.at);
 	if (size > 0 && b->caps.has_size)
@@ -401,21 +425,21 @@ smtp_backend_mail(struct smtp_backend *b, struct slice from, uint64_t size, bool
 void
 smtp_backend_rcpt(struct smtp_backend *b, struct slice to)
 {
-	buf_printf(conn_out(b->conn), "RCPT TO:<%.*s>\r\n", (int)to.len, to.at);
+	buf_printf(words(b), "RCPT TO:<%.*s>\r\n", (int)to.len, to.at);
 	order(b, ORDER_RCPT);
 }
 
 void
 smtp_backend_data(struct smtp_backend *b)
 {
-	buf_puts(conn_out(b->conn), "DATA\r\n");
+	buf_puts(words(b), "DATA\r\n");
 	order(b, ORDER_DATA);
 }
 
 void
 smtp_backend_reset(struct smtp_backend *b)
 {
-	buf_puts(conn_out(b->conn), "RSET\r\n");
+	buf_puts(words(b), "RSET\r\n");
 	order(b, ORDER_RSET);
 }
 

@@ -201,10 +201,11 @@ smtp_data_input(struct smtp_session *s)
 		return STEP_WAIT;
 	whole = dot_read(&s->t.dot, buf_slice(in), &used, decoded, &len);
 	buf_eat(in, used);
+	s->t.taken_in += used;
 	keep(s, (struct slice){ decoded, len });
 	if (whole)
 		return message_whole(s);
-	if (s->t.received > 2 * s->listener->max_size + CONN_IN_MAX) {
+	if (s->t.taken_in > 2 * s->listener->max_size + CONN_IN_MAX) {
 		refuse_message(s, "552 5.3.4 Message too big", "too big");
 		return smtp_end(s, NULL, "message far too big");
 	}
@@ -239,14 +240,11 @@ lmtp_answer(struct smtp_session *s, const struct smtp_reply *reply)
 {
 	struct smtp_transaction *t = &s->t;
 	bool good = smtp_reply_class(reply) == 2;
-	struct slice who = smtp_path_mailbox(&t->rcpts[t->replies]);
 
-	if (good) {
-		t->taken++;
-		if (buf_len(&t->holders) > 0)
-			buf_putc(&t->holders, ',');
-		buf_printf(&t->holders, "<%.*s>", (int)who.len, who.at);
-	}
+	if (t->holds == NULL)
+		t->holds = mem_array(t->nrcpts, sizeof(*t->holds));
+	t->holds[t->replies] = good;
+	t->taken += good;
 	/* The answer for all is the mildest refusal, or else the first acceptance. */
 	if (t->replies == 0 || (!good && (smtp_reply_class(&t->worst) == 2 || reply->code < t->worst.code))) {
 		smtp_reply_free(&t->worst);
@@ -258,12 +256,12 @@ lmtp_answer(struct smtp_session *s, const struct smtp_reply *reply)
 	if (++t->replies < t->nrcpts)
 		return;
 	if (t->taken == 0 || t->taken == t->nrcpts) {
-		buf_clear(&t->holders);
 		finish(s, &t->worst);
 		return;
 	}
 	t->verdict.word = "defer";
-	snprintf(t->verdict.why, sizeof(t->verdict.why), "the recipients' answers differ");
+	snprintf(t->verdict.why, sizeof(t->verdict.why), "the recipients' answers differ: %u of %zu have it", t->taken, t->nrcpts);
+	smtp_log_holders(s);
 	smtp_link_drop(s);
 	end_with(s, "451 4.3.0 Not all recipients could be served, please try again later");
 	smtp_resume(s);
@@ -274,7 +272,7 @@ smtp_data_reply(struct smtp_session *s, enum smtp_order order, const struct smtp
 {
 	struct smtp_transaction *t = &s->t;
 
-	if (order == ORDER_BODY && t->route->backend->protocol == CONF_LMTP) {
+	if (order == ORDER_BODY && t->route->backend->protocol == CONF_LMTP && smtp_reply_class(reply) != 3) {
 		lmtp_answer(s, reply);
 		return;
 	}

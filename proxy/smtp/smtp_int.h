@@ -50,6 +50,7 @@ struct smtp_transaction {
 	struct spool *spool;
 	struct dot_reader dot;
 	uint64_t received;		/* decoded octets, kept or not */
+	uint64_t taken_in;		/* the same as they came, also those that decode to nothing */
 	bool too_big, no_room;		/* the rest is read and thrown away */
 	struct scan_ticket *ticket;
 	struct trace trace;
@@ -58,7 +59,7 @@ struct smtp_transaction {
 	struct findings *findings;	/* NULL: nothing was to be judged */
 	unsigned replies;		/* LMTP: answers after the dot so far */
 	unsigned taken;			/* LMTP: recipients whose copy was accepted */
-	struct buf holders;		/* LMTP: who they are, for the log */
+	bool *holds;			/* LMTP: of each recipient, whether its copy was accepted */
 	struct smtp_reply worst;	/* LMTP: the answer that decides */
 	char last_reply[200];		/* the backend's, for the log */
 	double began, dot_at, judged_at;	/* loop_now() */
@@ -143,5 +144,6 @@ void smtp_facts(const struct smtp_session *, struct facts *, struct slice *rcpts
 /* smtp_log.c: one line per connection and per message */
 void smtp_log_connection(const struct smtp_session *, const char *why);
 void smtp_log_message(const struct smtp_session *, const char *reply);
+void smtp_log_holders(const struct smtp_session *);	/* LMTP: one line for each recipient that has the message */
 
 #endif

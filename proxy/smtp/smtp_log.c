@@ -102,8 +102,6 @@ smtp_log_message(const struct smtp_session *s, const char *reply)
 	}
 	if (t->last_reply[0] != '\0')
 		log_word(&line, "answer", slice_of(t->last_reply));
-	if (buf_len(&t->holders) > 0)
-		log_word(&line, "delivered-to", buf_slice(&t->holders));
 	if (s->client == NULL || (reply != NULL && reply[0] == '\0'))
 		log_word(&line, "client-heard", SLICE("nothing"));
 	else if (reply != NULL)
@@ -112,4 +110,21 @@ smtp_log_message(const struct smtp_session *s, const char *reply)
 	    milliseconds(t->dot_at, judged), milliseconds(judged, now));
 	log_line(LOG_LEVEL_INFO, buf_slice(&line));
 	buf_free(&line);
+}
+
+void
+smtp_log_holders(const struct smtp_session *s)
+{
+	const struct smtp_transaction *t = &s->t;
+	struct buf line;
+
+	for (size_t i = 0; t->holds != NULL && i < t->nrcpts; i++) {
+		if (!t->holds[i])
+			continue;
+		buf_init(&line, LOG_LINE_MAX);
+		log_word(&line, "message", slice_of(t->id));
+		log_wordf(&line, "delivered-to", "<%s>", t->rcpts[i].mailbox);
+		log_line(LOG_LEVEL_WARN, buf_slice(&line));
+		buf_free(&line);
+	}
 }

@@ -12,11 +12,12 @@
 
 #define JUNK_MAX      100	/* commands that do nothing, between two messages */
 #define FAULTY_WAIT   5.0	/* seconds for the rest of a message that is refused already */
+#define ANSWER_ROOM   16384	/* octets for the next answer: a client that does not read is not listened to either */
 
 static const char *const state_words[] = { "greeted", "ready", "mail", "rcpt", "data", "judge", "deliver" };
 
-static void on_up(void *), on_input(void *), on_lost(void *, const char *);
-static const struct conn_ops client_calls = { on_up, on_input, NULL, on_lost };
+static void on_up(void *), on_input(void *), on_drained(void *), on_lost(void *, const char *);
+static const struct conn_ops client_calls = { on_up, on_input, on_drained, on_lost };
 
 struct smtp_server *
 smtp_server_new(struct loop *loop, struct scan_pool *scanners, struct budgets *budgets, unsigned slot)
@@ -143,12 +144,11 @@ smtp_refuse(struct smtp_session *s, const char *reply)
 	return STEP_NEXT;
 }
 
-/* The client is gone. When the backend may have the message already its answer is waited for, so
- * that the log tells what became of it. */
+/* The client is gone, or has closed its side and was told all that it asked for. When the backend
+ * may have the message already its answer is waited for, so that the log tells what became of it. */
 static void
 client_gone(struct smtp_session *s, const char *why)
 {
-	conn_close(&s->client);
 	if (s->state == SMTP_DELIVER && s->waiting)
 		return;
 	if (s->t.id[0] != '\0' && s->state >= SMTP_DATA)
@@ -195,7 +195,7 @@ static void
 set_deadline(struct smtp_session *s)
 {
 	const struct conf_listener *l = s->listener;
-	bool in_line = !s->waiting && s->state != SMTP_DATA && buf_len(conn_in(s->client)) > 0;
+	bool in_line = !s->waiting && s->state != SMTP_DATA && (buf_len(conn_in(s->client)) > 0 || s->lines.swallowing);
 
 	if (s->waiting)
 		timer_stop(&s->deadline);
@@ -229,12 +229,18 @@ next_line(struct smtp_session *s)
 	return STEP_WAIT;
 }
 
+static bool
+can_answer(struct smtp_session *s)
+{
+	return buf_room(conn_out(s->client)) >= ANSWER_ROOM;
+}
+
 static void
 run(struct smtp_session *s)
 {
 	enum smtp_step step = STEP_NEXT;
 
-	while (step == STEP_NEXT && !s->waiting) {
+	while (step == STEP_NEXT && !s->waiting && can_answer(s)) {
 		if (s->state == SMTP_DATA)
 			step = smtp_data_input(s);
 		else
@@ -242,7 +248,7 @@ run(struct smtp_session *s)
 	}
 	if (step == STEP_GONE || s->last_words)
 		return;
-	if (conn_ended(s->client)) {
+	if (conn_ended(s->client) && (step != STEP_NEXT || s->waiting)) {
 		/* Its answer is still to come, and it may have shut down only its own side behind a QUIT. */
 		if (s->waiting && (s->state != SMTP_JUDGE || buf_len(conn_in(s->client)) > 0))
 			return;
@@ -260,6 +266,16 @@ static void
 on_input(void *owner)
 {
 	run(owner);
+}
+
+/* It has read our answers. */
+static void
+on_drained(void *owner)
+{
+	struct smtp_session *s = owner;
+
+	if (!s->waiting && (buf_len(conn_in(s->client)) > 0 || conn_ended(s->client)))
+		run(s);
 }
 
 void

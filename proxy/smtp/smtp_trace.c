@@ -58,12 +58,12 @@ trace_read(struct trace *t, struct slice m, bool (*owns)(struct slice name))
 
 		if (slice_is(line, "\r\n"))
 			break;
-		if (at > TRACE_HEADER_MAX) {
+		while (is_blank_at(m, end))	/* folded (RFC 5322 section 2.2.3) */
+			end = line_end(m, end);
+		if (end > TRACE_HEADER_MAX) {
 			t->too_big = true;
 			break;
 		}
-		while (is_blank_at(m, end))	/* folded (RFC 5322 section 2.2.3) */
-			end = line_end(m, end);
 		name = field_name(line);
 		t->hops += slice_iis(name, "Received");
 		if (name.len > 0 && owns(name)) {

@@ -21,7 +21,6 @@ smtp_transaction_begin(struct smtp_session *s)
 	snprintf(t->id, sizeof(t->id), "%.13s.%u", s->id, ++s->messages % 1000000);
 	t->began = loop_now(s->server->loop);
 	buf_init(&t->headers, 65536);
-	buf_init(&t->holders, 2048);
 	smtp_reply_init(&t->worst);
 }
 
@@ -36,7 +35,7 @@ smtp_transaction_end(struct smtp_session *s)
 	spool_close(&t->spool);
 	trace_free(&t->trace);
 	buf_free(&t->headers);
-	buf_free(&t->holders);
+	free(t->holds);
 	smtp_reply_free(&t->worst);
 	free(t->rcpts);
 	free(t->findings);
@@ -282,6 +281,16 @@ pass_on(struct smtp_session *s, const struct smtp_reply *reply)
 	return true;
 }
 
+/* The backend's answer was said: a dictionary of names that is tried one by one ends at max-errors. */
+static void
+go_on(struct smtp_session *s)
+{
+	if (s->errors > s->listener->max_errors)
+		smtp_end(s, "421 4.7.0 Too many errors", "too many errors");
+	else
+		smtp_resume(s);
+}
+
 static void
 protocol_broken(struct smtp_session *s)
 {
@@ -313,7 +322,7 @@ mail_answered(struct smtp_session *s, const struct smtp_reply *reply)
 		smtp_transaction_end(s);
 	else if (!good)
 		t->route = t->nrcpts > 0 ? t->route : NULL;
-	smtp_resume(s);
+	go_on(s);
 }
 
 static void
@@ -329,13 +338,10 @@ rcpt_answered(struct smtp_session *s, const struct smtp_reply *reply)
 		*(struct smtp_path *)mem_push(&t->rcpts, &t->nrcpts, sizeof(*t->rcpts)) = t->rcpt;
 		smtp_enter(s, SMTP_RCPT);
 	} else {
-		s->errors++;		/* a dictionary of names tried one by one ends at max-errors */
+		s->errors++;
 		t->route = t->nrcpts > 0 ? t->route : NULL;
 	}
-	if (s->errors > s->listener->max_errors)
-		smtp_end(s, "421 4.7.0 Too many errors", "too many errors");
-	else
-		smtp_resume(s);
+	go_on(s);
 }
 
 static void

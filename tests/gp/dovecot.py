@@ -1,4 +1,4 @@
-"""A real Dovecot, unpacked, on loopback ports: LMTP in, IMAP out, Maildirs in a scratch directory."""
+"""A real Dovecot, unpacked, on loopback ports: LMTP in, IMAP and POP3 out, Maildirs in a scratch directory."""
 
 import grp
 import imaplib
@@ -24,18 +24,21 @@ default_login_user = {login_user}
 first_valid_uid = 1
 first_valid_gid = 1
 default_vsz_limit = 0
-protocols = imap lmtp
-ssl = no
+auth_failure_delay = 0
+protocols = imap lmtp pop3
+{tls}
 disable_plaintext_auth = no
-mail_location = maildir:{dir}/mail/%n
+mail_location = {location}
 mail_fsync = never
+mail_max_userip_connections = 1000
+pop3_delete_type = expunge
 lmtp_save_to_detail_mailbox = no
 recipient_delimiter = +
 hostname = store.example.org
 postmaster_address = postmaster@example.org
 passdb {{
-  driver = static
-  args = password={password}
+  driver = passwd-file
+  args = username_format=%n {dir}/users
 }}
 userdb {{
   driver = passwd-file
@@ -43,6 +46,9 @@ userdb {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service imap-login {{
   chroot =
@@ -51,7 +57,21 @@ service imap-login {{
     port = {imap}
   }}
   inet_listener imaps {{
-    port = 0
+    address = 127.0.0.1
+    port = {imaps}
+    ssl = yes
+  }}
+}}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    address = 127.0.0.1
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    address = 127.0.0.1
+    port = {pop3s}
+    ssl = yes
   }}
 }}
 service lmtp {{
@@ -67,15 +87,31 @@ service stats {{
 """
 
 
+TLS = """ssl = yes
+ssl_cert = <{certificate}
+ssl_key = <{key}
+ssl_min_protocol = TLSv1.2"""
+
+# Its POP3 server with another IMAP server as its store: the peer that does what we do.
+IMAPC = """imapc_host = 127.0.0.1
+imapc_port = {port}
+imapc_features = rfc822.size fetch-headers
+"""
+
+
 class Dovecot:
-    """Users get their mail under NAME@any.domain; all passwords are `password`."""
+    """Users get their mail under NAME@any.domain. A user is a name, whose password is `password`, or (name, password).
+
+    `certificate`: (certificate, key) files; then STARTTLS and STLS are offered, and there are `imaps` and
+    `pop3s`. `imapc`: the port of an IMAP server, where all mail stays instead of in Maildirs here."""
 
     password = "secret"
 
-    def __init__(self, users=("alice", "bob", "carol")):
+    def __init__(self, users=("alice", "bob", "carol"), certificate=None, imapc=None):
         self.peer = env.peer("dovecot")
         self.dir = env.scratch()
-        self.lmtp, self.imap = env.free_port(), env.free_port()
+        self.lmtp, self.imap, self.pop3 = env.free_port(), env.free_port(), env.free_port()
+        self.imaps, self.pop3s = (env.free_port(), env.free_port()) if certificate else (0, 0)
         # As root the mail belongs to an account without rights, for Dovecot refuses to serve root's.
         user = "mail" if env.is_root() else env.user_name()
         account = pwd.getpwnam(user)
@@ -86,10 +122,16 @@ class Dovecot:
         (self.dir / "run").chmod(0o755)
         (self.dir / "run" / "modules").symlink_to(self.peer / "usr/lib/dovecot/modules")
         (self.dir / "users").write_text("".join(
-            "%s::%d:%d::%s/mail/%s::\n" % (name, account.pw_uid, account.pw_gid, self.dir, name) for name in users))
+            "%s:{PLAIN}%s:%d:%d::%s/mail/%s::%s\n" % (
+                name, password, account.pw_uid, account.pw_gid, self.dir, name,
+                "userdb_imapc_user=%s userdb_imapc_password=%s" % (name, password) if imapc else "")
+            for name, password in ((u, self.password) if isinstance(u, str) else u for u in users)))
         (self.dir / "dovecot.conf").write_text(CONF.format(
             dir=self.dir, peer=self.peer, user=user, group=grp.getgrgid(account.pw_gid).gr_name,
-            login_user="nobody" if env.is_root() else user, password=self.password, imap=self.imap, lmtp=self.lmtp))
+            login_user="nobody" if env.is_root() else user, imap=self.imap, lmtp=self.lmtp, imaps=self.imaps,
+            pop3=self.pop3, pop3s=self.pop3s, location="imapc:~/imapc" if imapc else "maildir:%s/mail/%%n" % self.dir,
+            tls=TLS.format(certificate=certificate[0], key=certificate[1]) if certificate else "ssl = no")
+            + (IMAPC.format(port=imapc) if imapc else ""))
         self.process = None
 
     def start(self):

@@ -11,8 +11,8 @@ from .conf import Conf
 from .dialogue import eicar
 from .process import Process
 
-SANITIZER = re.compile(r"^.*(?:ERROR: (?:Address|Leak|Undefined)\w*Sanitizer|runtime error: |AddressSanitizer:).*$",
-                       re.MULTILINE)
+# How a sanitizer's report begins; our own log lines may name one.
+SANITIZER = re.compile(r"^==\d+==.*Sanitizer|^\w*Sanitizer:DEADLYSIGNAL|^\S+: runtime error: ", re.MULTILINE)
 
 
 def virus_database(directory):

@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -864,58 +863,6 @@ test_too_many(void **state)
 
 #define HEAD "Date: Tue, 3 Mar 2026 10:15:00 +0100\nMessage-ID: <x1@one.example>\nTo: you@two.example\n"
 
-static const struct { const char *message, *hits; } shipped_cases[] = {
-	{ HEAD "From: Ann <ann@one.example>\nSubject: Lunch\n\nAt noon? The account is fine.\n", "" },
-	{ HEAD "From: Ann <ann@one.example>\nSubject: Test\n\n"
-	    "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\n", "GTUBE=1000" },
-	{ "Subject: x\n\nx\n", "GP_FROM_MISSING=1.5 GP_DATE_MISSING GP_ID_MISSING=0.8 GP_TO_MISSING=0.5" },
-	{ HEAD "From: a@b.example\nFrom: c@d.example\nSubject: x\n\nx\n", "GP_FROM_TWICE=2.5" },
-	{ HEAD "From: \"service@bank.example\" <x@evil.example>\nSubject: x\n\nx\n", "GP_NAME_IS_ADDR=1.5" },
-	{ HEAD "From: \"ann@one.example\" <ann@one.example>\nSubject: x\n\nx\n", "" },
-	{ HEAD "From: \"ann@one.example\" <ann@mail.one.example>\nSubject: x\n\nx\n", "" },
-	{ HEAD "From: PayPal <service@paypal.com>\nSubject: Receipt\n\nThank you.\n", "" },
-	{ HEAD "From: PayPal <x@evil.example>\nSubject: Locked\n\nYour account has been temporarily suspended.\n"
-	    "Please verify your account within 24 hours:\nhttp://evil.example/x\n",
-	    "GP_FALSE_HOUSE=1.8 GP_PHISH_ACCOUNT=1.8 GP_PHISH_HURRY=1.2" },
-	{ HEAD "From: a@one.example\nSubject: ALL CHEAP WATCHES TODAY\n\nx\n", "GP_SUBJECT_CAPS=0.5" },
-	{ HEAD "From: a@one.example\nSubject: FAQ\n\nx\n", "" },
-	{ HEAD "From: a@one.example\nSubject: x\n\nContent-Type: application/x; name=\"bill.pdf.exe\"\n\nx\n",
-	    "GP_FILE_TWO_ENDS=4" },
-	{ HEAD "From: a@one.example\nSubject: x\n\n<a href=\"http://www.bank.com@192.0.2.1/\">x</a>\n", "GP_LINK_USER=2.5" },
-	{ HEAD "From: a@one.example\nSubject: x\n\nhttp://192.168.1.1/ and http://10.1.1.1/\n", "" },
-};
-
-static void
-test_shipped(void **state)
-{
-	struct rules *rules;
-	struct err err;
-	glob_t g;
-	char got[1024];
-
-	(void)state;
-	if (glob("conf/dist/rules/*.cf", 0, NULL, &g) != 0)
-		skip();		/* not started at the top of the tree */
-	rules = rules_load(g.gl_pathv, g.gl_pathc, NULL, NULL, &err);
-	if (rules == NULL)
-		fail_msg("%s", err.text);
-	for (size_t i = 0; i < NITEMS(shipped_cases); i++) {
-		struct mail *mail = make_mail(slice_of(shipped_cases[i].message));
-		struct findings found = { 0 };
-
-		rules_run(rules, mail, &facts, &found);
-		found_words(&found, got, sizeof(got));
-		if (strcmp(got, shipped_cases[i].hits) != 0)
-			fail_msg("%s\ngot: %s\nexpected: %s", shipped_cases[i].message, got, shipped_cases[i].hits);
-		make_mail_free(&mail);
-	}
-	for (size_t i = 0; i < rules->nall; i++)
-		if (!rules->all[i]->sub && (rules->all[i]->describe == NULL || !rules->all[i]->scored))
-			fail_msg("%s: no description or no score", rules->all[i]->name);
-	rules_free(&rules);
-	globfree(&g);
-}
-
 int
 main(void)
 {
@@ -937,7 +884,6 @@ main(void)
 		cmocka_unit_test(test_time_limit),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_shipped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -288,6 +288,10 @@ greeting_step(struct smtp_backend *b)
 		hello_answered(b);
 		break;
 	case PHASE_STARTTLS:
+		if (b->reply.code != 220) {	/* RFC 3207 section 4: nothing else begins TLS */
+			say_why(b);
+			return;
+		}
 		/* What stands behind the 220 was not said inside TLS: somebody put it there. */
 		if (buf_len(conn_in(b->conn)) > 0)
 			trouble(b, "octets behind the answer to STARTTLS");

@@ -104,6 +104,7 @@ cmd_starttls(struct smtp_session *s, struct slice args)
 	smtp_enter(s, SMTP_GREETED);
 	s->helo[0] = '\0';
 	s->esmtp = false;
+	s->handshake = true;
 	return STEP_WAIT;
 }
 

@@ -50,6 +50,7 @@ struct smtp_transaction {
 	struct spool *spool;
 	struct dot_reader dot;
 	uint64_t received;		/* decoded octets, kept or not */
+	uint64_t deadline_at;		/* taken_in when the deadline was set last */
 	uint64_t taken_in;		/* the same as they came, also those that decode to nothing */
 	bool too_big, no_room;		/* the rest is read and thrown away */
 	struct scan_ticket *ticket;
@@ -76,6 +77,7 @@ struct smtp_session {
 	enum smtp_state state;
 	bool waiting;			/* for something other than the client's next octets */
 	bool esmtp;
+	bool handshake;			/* STARTTLS: the handshake runs */
 	bool quit, last_words;		/* the client said QUIT; we have said our last */
 	bool line_begun;		/* a command is here in part: its own deadline runs */
 	char helo[SMTP_HELO_MAX + 1];

@@ -11,6 +11,7 @@
 #include "proxy/smtp/smtp_int.h"
 
 #define JUNK_MAX      100	/* commands that do nothing, between two messages */
+#define DATA_STEP     1024	/* octets of a message that must come in one data-timeout */
 #define FAULTY_WAIT   5.0	/* seconds for the rest of a message that is refused already */
 #define ANSWER_ROOM   16384	/* octets for the next answer: a client that does not read is not listened to either */
 
@@ -190,6 +191,21 @@ dispatch(struct smtp_session *s, struct slice line)
 	return cmd->run(s, line);
 }
 
+/* A message has to grow by a step in each data-timeout: one octet now and then does not move the
+ * deadline on. */
+static void
+set_data_deadline(struct smtp_session *s)
+{
+	struct smtp_transaction *t = &s->t;
+
+	if (t->dot.faults != 0) {
+		timer_set(&s->deadline, FAULTY_WAIT);
+	} else if (t->taken_in == 0 || t->taken_in - t->deadline_at >= DATA_STEP) {
+		t->deadline_at = t->taken_in;
+		timer_set(&s->deadline, s->listener->data_timeout);
+	}
+}
+
 /* What the client's next octets are waited for, and how long. */
 static void
 set_deadline(struct smtp_session *s)
@@ -200,9 +216,9 @@ set_deadline(struct smtp_session *s)
 	if (s->waiting)
 		timer_stop(&s->deadline);
 	else if (s->state == SMTP_DATA)
-		timer_set(&s->deadline, s->t.dot.faults != 0 ? FAULTY_WAIT : l->data_timeout);
+		set_data_deadline(s);
 	else if (!in_line)
-		timer_set(&s->deadline, l->idle_timeout);
+		timer_set(&s->deadline, s->handshake ? l->command_timeout : l->idle_timeout);
 	else if (!s->line_begun)
 		timer_set(&s->deadline, l->command_timeout);	/* for the whole of it, however it drips */
 	s->line_begun = in_line;
@@ -302,6 +318,7 @@ on_up(void *owner)
 	struct smtp_session *s = owner;
 
 	conn_tls_text(s->client, s->tls);
+	s->handshake = false;
 	if (s->listener->tls_mode == CONF_TLS_IMPLICIT)
 		greet(s);
 	else
@@ -397,7 +414,7 @@ smtp_accept(struct smtp_server *server, struct site *site, const struct conf_lis
 	else if (conn_starttls(s->client, site_tls(site, l), NULL, &err) == -1)
 		smtp_end(s, NULL, err.text);
 	else
-		set_deadline(s);
+		timer_set(&s->deadline, l->command_timeout);	/* for the whole handshake */
 }
 
 void

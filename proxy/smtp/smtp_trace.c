@@ -20,17 +20,20 @@ is_blank_at(struct slice m, size_t at)
 	return at < m.len && (m.at[at] == ' ' || m.at[at] == '\t');
 }
 
-/* The field's name, or the empty slice when the line is no field. Blanks before the colon are
- * obsolete syntax (RFC 5322 section 4.5) that mail readers still take: so do we. */
+/* A field's name, or the empty slice when it is no field. Blanks before the colon are obsolete syntax
+ * (RFC 5322 section 4.5), and a line end among them is none at all; but readers that unfold first take
+ * both, so a forged field must not hide behind them. */
 static struct slice
-field_name(struct slice line)
+field_name(struct slice field)
 {
-	struct slice rest = line, name;
+	struct slice rest = field, name = slice_cut(&rest, ':');
 
-	if (!slice_has(line, ':'))
+	if (name.len == field.len)
 		return SLICE("");
-	name = slice_trim(slice_cut(&rest, ':'));
-	return slice_has(name, ' ') ? SLICE("") : name;
+	while (name.len > 0 && strchr(" \t\r\n", name.at[name.len - 1]) != NULL)
+		name.len--;
+	name = slice_trim(name);
+	return slice_has(name, ' ') || slice_has(name, '\t') || slice_has(name, '\r') ? SLICE("") : name;
 }
 
 static void
@@ -54,9 +57,9 @@ trace_read(struct trace *t, struct slice m, bool (*owns)(struct slice name))
 	t->starts_blank = is_blank_at(m, 0);
 	while (at < m.len) {
 		size_t end = line_end(m, at);
-		struct slice line = slice_part(m, at, end - at), name;
+		struct slice name;
 
-		if (slice_is(line, "\r\n"))
+		if (slice_is(slice_part(m, at, end - at), "\r\n"))
 			break;
 		while (is_blank_at(m, end))	/* folded (RFC 5322 section 2.2.3) */
 			end = line_end(m, end);
@@ -64,7 +67,7 @@ trace_read(struct trace *t, struct slice m, bool (*owns)(struct slice name))
 			t->too_big = true;
 			break;
 		}
-		name = field_name(line);
+		name = field_name(slice_part(m, at, end - at));
 		t->hops += slice_iis(name, "Received");
 		if (name.len > 0 && owns(name)) {
 			add_piece(t, kept_from, at);

@@ -22,6 +22,7 @@ class Certs:
 
     def leaf(self, file, dns):
         """A certificate for a DNS name, signed by our authority: (certificate, key)."""
+        file = "%s-%s" % (file, dns)  # who asks for another name gets another certificate
         cert, key = self.dir / (file + ".pem"), self.dir / (file + ".key")
         if not cert.exists():
             self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",

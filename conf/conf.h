@@ -39,7 +39,11 @@ struct conf_tls {
 	enum conf_tls_version min_version;
 };
 
-enum conf_protocol { CONF_SMTP, CONF_LMTP };
+enum conf_protocol { CONF_SMTP, CONF_LMTP, CONF_POP3, CONF_IMAP };
+
+/* How connections come to a listener: by its own address, or taken over on their way to somebody else's
+ * (TPROXY leaves the addresses as they were; REDIRECT rewrites the destination, and the kernel remembers it). */
+enum conf_mode { CONF_PLAIN, CONF_TPROXY, CONF_REDIRECT };
 
 /* listener NAME { protocol smtp; address A...; tls NAME; tls-mode offer; ... } */
 struct conf_listener {
@@ -50,6 +54,12 @@ struct conf_listener {
 	size_t naddresses;
 	const struct conf_tls *tls;		/* NULL: none; then tls_mode is CONF_TLS_NONE */
 	enum conf_tls_mode tls_mode;		/* default with a tls: offer */
+	const struct conf_backend *backend;	/* POP3: the IMAP server that holds the mailboxes; NULL for SMTP */
+	bool plaintext_login;			/* POP3: passwords may be said without TLS */
+	enum conf_mode mode;
+	bool keep_source;			/* backends see the client's address; never with CONF_PLAIN */
+	unsigned intercept_port;		/* whose connections are taken over; for the firewall's rules only */
+	char *intercept_interface;		/* where they come in; NULL: anywhere */
 	struct net *allow, *deny, *relay_from;	/* deny wins; no allow: everyone; relay_from: never everyone */
 	size_t nallow, ndeny, nrelay_from;
 	double idle_timeout;			/* seconds a client may stay silent between commands */
@@ -59,13 +69,15 @@ struct conf_listener {
 	unsigned max_recipients, max_errors, max_hops;
 };
 
-/* backend NAME { protocol smtp; address A...; tls-mode none; ... } Several addresses: tried in order. */
+/* backend NAME { protocol smtp; address A...; tls-mode none; ... } Several addresses: tried in order;
+ * "address original": none, it is the server that the client was on its way to. */
 struct conf_backend {
 	char *name;
 	struct conf_where where;
 	enum conf_protocol protocol;
 	struct addr *addresses;
 	size_t naddresses;
+	bool original;				/* then there are no addresses; only listeners that take over can use it */
 	enum conf_tls_mode tls_mode;		/* NONE, REQUIRE (STARTTLS), IMPLICIT; OFFER: STARTTLS if it is there, unverified */
 	bool tls_verify;			/* default on */
 	char *tls_name;				/* the name the certificate must bear; compulsory when verifying */
@@ -150,6 +162,9 @@ struct conf *conf_unpack(struct slice, struct err *);
 /* The route of a recipient's domain: an exact name first, then the longest ".parent", then "*".
  * *ours is false for a "*" route. NULL: none. */
 const struct conf_route *conf_route_for(const struct conf *, struct slice domain, bool *ours);
+
+/* Whether any listener shows backends the client's address. */
+bool conf_keeps_source(const struct conf *);
 
 /* The listener of this name, or NULL. */
 const struct conf_listener *conf_listener_named(const struct conf *, struct slice name);

@@ -7,6 +7,7 @@
 #include "proxy/base/mem.h"
 
 #define SYSTEM_STORE "/etc/ssl/certs/ca-certificates.crt"	/* Debian's ca-certificates */
+#define POP3_IDLE 600.0	/* seconds; RFC 1939 section 3 asks for ten minutes at least */
 #define SCANNERS_PER_CORE 4	/* a scanner that waits for DNS costs memory only */
 
 static const struct conf_where *
@@ -33,6 +34,27 @@ place_of_value(const struct conf_node *block, const char *setting, size_t k)
 	return &block->words[0].where;
 }
 
+#define INTERFACE_MAX 15	/* IFNAMSIZ without its NUL */
+
+/* Connections that are taken over on their way to somebody else. */
+static int
+check_mode(struct conf_load *ld, const struct conf_node *node, struct conf_listener *l)
+{
+	static const char *const only[] = { "keep-source", "intercept-port", "intercept-interface" };
+
+	for (size_t i = 0; i < NITEMS(only) && l->mode == CONF_PLAIN; i++)
+		if (conf_node_child(node, only[i]) != NULL && (i > 0 || l->keep_source))
+			return conf_err(ld->err, place_of(node, only[i]), "%s is for listeners with mode tproxy or redirect", only[i]);
+	if (l->keep_source && l->protocol != CONF_SMTP)
+		return conf_err(ld->err, place_of(node, "keep-source"), "keep-source is supported for protocol smtp only");
+	if (l->intercept_interface != NULL && strlen(l->intercept_interface) > INTERFACE_MAX)
+		return conf_err(ld->err, place_of(node, "intercept-interface"), "the name of an interface has at most %d characters",
+		    INTERFACE_MAX);
+	if (l->mode != CONF_PLAIN && l->intercept_port == 0)
+		l->intercept_port = l->protocol == CONF_POP3 ? 110 : 25;
+	return 0;
+}
+
 static int
 check_listener(struct conf_load *ld, const struct conf_node *node, struct conf_listener *l)
 {
@@ -50,6 +72,19 @@ check_listener(struct conf_load *ld, const struct conf_node *node, struct conf_l
 		if (l->relay_from[i].bits == 0)
 			return conf_err(ld->err, place_of_value(node, "relay-from", i),
 			    "this would let everyone send anywhere: name the networks of your own clients");
+	return check_mode(ld, node, l);
+}
+
+/* "address original": what stands there for it gives way to the flag. */
+static int
+check_original(struct conf_load *ld, const struct conf_node *node, struct conf_backend *b)
+{
+	for (size_t i = 0; i < b->naddresses; i++)
+		b->original |= b->addresses[i].ss.ss_family == AF_UNSPEC;
+	if (b->original && b->naddresses > 1)
+		return conf_err(ld->err, place_of_value(node, "address", 1), "address original stands alone");
+	if (b->original)
+		b->naddresses = 0;
 	return 0;
 }
 
@@ -58,6 +93,8 @@ check_backend(struct conf_load *ld, const struct conf_node *node, struct conf_ba
 {
 	const struct conf_where *where = place_of(node, "tls-mode");
 
+	if (check_original(ld, node, b) == -1)
+		return -1;
 	for (size_t i = 0; i < b->naddresses; i++)
 		if (b->addresses[i].ss.ss_family == AF_UNIX)
 			return conf_err(ld->err, place_of_value(node, "address", i),
@@ -206,6 +243,80 @@ check_sizes(struct conf_load *ld)
 	return 0;
 }
 
+/* Who speaks what to whom: mail goes to SMTP and LMTP servers, mailboxes are on IMAP servers. */
+static int
+check_protocols(struct conf_load *ld)
+{
+	const struct conf *conf = ld->conf;
+	const struct conf_node *node = conf->tree->nodes[0]->first;
+
+	for (size_t i = 0; i < conf->nlisteners; i++, node = node->next) {
+		struct conf_listener *l = conf->listeners[i];
+
+		node = next_block(node, "listener");
+		if (l->protocol == CONF_POP3 && (l->backend == NULL || l->backend->protocol != CONF_IMAP))
+			return conf_err(ld->err, place_of(node, "backend"),
+			    "a listener with protocol pop3 needs the setting backend: a backend block with protocol imap");
+		if (l->protocol == CONF_POP3 && l->tls_mode == CONF_TLS_NONE && !l->plaintext_login)
+			return conf_err(ld->err, place_of(node, "protocol"),
+			    "nobody could log in here: set tls, or plaintext-login on");
+		if (l->protocol == CONF_POP3 && conf_node_child(node, "idle-timeout") == NULL)
+			l->idle_timeout = POP3_IDLE;
+		if (l->protocol != CONF_POP3 && l->backend != NULL)
+			return conf_err(ld->err, place_of(node, "backend"),
+			    "a listener with protocol smtp has no backend of its own: routes say where mail goes");
+	}
+	node = conf->tree->nodes[0]->first;
+	for (size_t i = 0; i < conf->nroutes; i++, node = node->next) {
+		node = next_block(node, "route");
+		if (conf->routes[i]->backend->protocol == CONF_IMAP)
+			return conf_err(ld->err, place_of(node, "backend"),
+			    "a route's backend speaks smtp or lmtp, not imap");
+	}
+	return 0;
+}
+
+static const struct conf_listener *
+plain_listener(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->nlisteners; i++)
+		if (conf->listeners[i]->protocol == CONF_SMTP && conf->listeners[i]->mode == CONF_PLAIN)
+			return conf->listeners[i];
+	return NULL;
+}
+
+/* Where a client was on its way to is known only of those that were taken over. */
+static int
+check_originals(struct conf_load *ld)
+{
+	const struct conf *conf = ld->conf;
+	const struct conf_listener *plain = plain_listener(conf);
+	const struct conf_node *node = conf->tree->nodes[0]->first;
+
+	for (size_t i = 0; i < conf->nlisteners; i++, node = node->next) {
+		node = next_block(node, "listener");
+		if (conf->listeners[i]->backend != NULL && conf->listeners[i]->backend->original)
+			return conf_err(ld->err, place_of(node, "backend"), "a backend with address original is supported for protocol smtp only");
+	}
+	node = conf->tree->nodes[0]->first;
+	for (size_t i = 0; i < conf->nroutes; i++, node = node->next) {
+		node = next_block(node, "route");
+		if (conf->routes[i]->backend->original && plain != NULL)
+			return conf_err(ld->err, place_of(node, "backend"), "this backend has address original, but clients of the "
+			    "listener %s were on their way to nobody else: it has mode plain, not tproxy or redirect", plain->name);
+	}
+	return 0;
+}
+
+static bool
+speaks(const struct conf *conf, enum conf_protocol protocol)
+{
+	for (size_t i = 0; i < conf->nlisteners; i++)
+		if (conf->listeners[i]->protocol == protocol)
+			return true;
+	return false;
+}
+
 static int
 check_domains(struct conf_load *ld)
 {
@@ -233,7 +344,9 @@ conf_check_whole(struct conf_load *ld)
 		return conf_err(ld->err, end, "expected at least one block listener NAME { ... }");
 	if (ld->conf->nbackends == 0)
 		return conf_err(ld->err, end, "expected at least one block backend NAME { ... }");
-	if (ld->conf->nroutes == 0)
+	if (ld->conf->nroutes == 0 && speaks(ld->conf, CONF_SMTP))
 		return conf_err(ld->err, end, "expected at least one block route DOMAIN { ... }: without one no mail could be taken");
-	return check_addresses(ld) == -1 || check_sizes(ld) == -1 || check_domains(ld) == -1 ? -1 : 0;
+	if (check_addresses(ld) == -1 || check_protocols(ld) == -1 || check_originals(ld) == -1)
+		return -1;
+	return check_sizes(ld) == -1 || check_domains(ld) == -1 ? -1 : 0;
 }

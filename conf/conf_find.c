@@ -41,6 +41,15 @@ conf_route_for(const struct conf *conf, struct slice domain, bool *ours)
 	return route != NULL ? route : conf_index_find(conf->domains, "*");
 }
 
+bool
+conf_keeps_source(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->nlisteners; i++)
+		if (conf->listeners[i]->keep_source)
+			return true;
+	return false;
+}
+
 const struct conf_listener *
 conf_listener_named(const struct conf *conf, struct slice name)
 {

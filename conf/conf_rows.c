@@ -78,13 +78,21 @@ static const struct conf_enum_word tls_modes[] = {
 };
 
 static const struct conf_enum_word front_protocols[] = {
-	{ "smtp", CONF_SMTP }, { "lmtp", CONF_NOT_YET }, { "pop3", CONF_NOT_YET },
+	{ "smtp", CONF_SMTP }, { "lmtp", CONF_NOT_YET }, { "pop3", CONF_POP3 },
 	{ "imap", CONF_NOT_YET }, { NULL, 0 },
 };
 
 static const struct conf_enum_word back_protocols[] = {
 	{ "smtp", CONF_SMTP }, { "lmtp", CONF_LMTP }, { "pop3", CONF_NOT_YET },
-	{ "imap", CONF_NOT_YET }, { NULL, 0 },
+	{ "imap", CONF_IMAP }, { NULL, 0 },
+};
+
+static const struct conf_enum_word modes[] = {
+	{ "plain", CONF_PLAIN }, { "tproxy", CONF_TPROXY }, { "redirect", CONF_REDIRECT }, { NULL, 0 },
+};
+
+static const struct conf_enum_word no_address[] = {	/* what may stand where an address does */
+	{ "original", 0 }, { NULL, 0 },
 };
 
 static const struct conf_enum_word virus_actions[] = {	/* no accept: who wants that sets antivirus off */
@@ -195,6 +203,27 @@ const struct conf_row conf_rows[] = {
 		"offer: STARTTLS may be used; require: no mail without it; implicit: TLS from the first octet. "
 		"Without this setting: offer when tls is set, else none.",
 		ENUM(conf_listener, tls_mode, conf_tls_mode, tls_modes) },
+	{ CONF_IN_LISTENER, "backend", NULL,
+		"For protocol pop3: the backend (protocol imap) that holds the mailboxes. SMTP listeners have routes instead.",
+		REFERENCE(conf_listener, backend, conf_backend, CONF_IN_BACKEND) },
+	{ CONF_IN_LISTENER, "plaintext-login", "off",
+		"For protocol pop3: whether a password may be said without TLS.",
+		ON_OFF(conf_listener, plaintext_login) },
+	{ CONF_IN_LISTENER, "mode", "plain",
+		"tproxy and redirect take over connections to other servers, as the firewall's rules direct them here "
+		"(gatepost nft prints such rules).",
+		ENUM(conf_listener, mode, conf_mode, modes) },
+	{ CONF_IN_LISTENER, "keep-source", "off",
+		"For mode tproxy and redirect: whether backends see the client's own address. Needs CAP_NET_RAW.",
+		ON_OFF(conf_listener, keep_source) },
+	{ CONF_IN_LISTENER, "intercept-port", NULL,
+		"For mode tproxy and redirect: the servers' port, for the rules that gatepost nft prints. Without it 25, "
+		"for protocol pop3 110.",
+		NUMBER(conf_listener, intercept_port, 1, 65535) },
+	{ CONF_IN_LISTENER, "intercept-interface", NULL,
+		"For mode tproxy and redirect: the network interface of the clients, for the rules that gatepost nft "
+		"prints. Without it all.",
+		TEXT(conf_listener, intercept_interface, NAME) },
 	{ CONF_IN_LISTENER, "allow", NULL,
 		"Networks that may connect; without it everyone may.",
 		NETWORKS(conf_listener, allow) },
@@ -233,8 +262,9 @@ const struct conf_row conf_rows[] = {
 		"What the mail server speaks.",
 		ENUM(conf_backend, protocol, conf_protocol, back_protocols) },
 	{ CONF_IN_BACKEND, "address", NULL,
-		"Where the mail server listens; several are tried in this order.",
-		ADDRESSES(conf_backend, addresses), MUST },
+		"Where the mail server listens; several are tried in this order. original: the server that the client was "
+		"on its way to, for listeners with mode tproxy or redirect.",
+		ADDRESSES(conf_backend, addresses), .words = no_address, MUST },
 	{ CONF_IN_BACKEND, "tls-mode", "none",
 		"offer: STARTTLS where the server has it, unverified; require: STARTTLS always; implicit: TLS from "
 		"the first octet.",
@@ -373,7 +403,6 @@ conf_row_expects(const struct conf_row *row, struct buf *out)
 		[CONF_TYPE_PATH] = "a path",
 		[CONF_TYPE_LOG] = "stderr, syslog or file PATH",
 		[CONF_TYPE_BLOB] = "a file",
-		[CONF_TYPE_ADDRESSES] = "addresses with ports",
 		[CONF_TYPE_NETWORKS] = "networks",
 		[CONF_TYPE_PATHS] = "paths",
 		[CONF_TYPE_GLOBS] = "paths (* ? [] match)",
@@ -398,6 +427,9 @@ conf_row_expects(const struct conf_row *row, struct buf *out)
 		break;
 	case CONF_TYPE_ENUM:
 		expect_one_of(row->words, out);
+		break;
+	case CONF_TYPE_ADDRESSES:
+		buf_printf(out, "addresses with ports%s%s", row->words != NULL ? " or " : "", row->words != NULL ? row->words[0].word : "");
 		break;
 	case CONF_TYPE_REFERENCE:
 		buf_printf(out, "the name of a %s block", conf_block_rows[row->refers].name);

@@ -69,12 +69,12 @@ struct conf_row {
 	enum conf_type type;
 	int64_t min, max;
 	size_t at, also;	/* offsets into the block's struct */
-	const struct conf_enum_word *words;
+	const struct conf_enum_word *words;	/* CONF_TYPE_ADDRESSES: one that may stand for them all */
 	enum conf_block refers;
 	bool must;		/* has to be written */
 };
 
-#define CONF_ROWS_MAX 80
+#define CONF_ROWS_MAX 96
 
 extern const struct conf_row conf_rows[];
 extern const size_t conf_nrows;

@@ -214,6 +214,10 @@ add_address(struct conf_load *ld, const struct conf_row *row, const struct conf_
 {
 	struct addr *addr = mem_push(at, n, sizeof(*addr));
 
+	if (row->words != NULL && strcmp(word->text, row->words[0].word) == 0) {
+		addr->ss.ss_family = AF_UNSPEC;		/* conf_check.c sees to what this means */
+		return 0;
+	}
 	if (addr_parse(addr, word->text, 0, ld->err) == -1)
 		return conf_err(ld->err, &word->where, "%s: %s", row->name, ld->err->text);
 	return 0;

@@ -3,6 +3,7 @@
 Each step prints what was done and what came back, and says whether that was expected."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from gp import messages  # noqa: E402
+import demo_taken_over  # noqa: E402
+from gp import env, messages, pop3  # noqa: E402
 from gp.dovecot import Dovecot  # noqa: E402
 from gp.gatepost import Gatepost  # noqa: E402
 from gp.wire import Peer  # noqa: E402
@@ -124,6 +126,39 @@ class Demo:
         print("   In the Maildir: %s of it." % ("nothing" if not found else ", ".join(found)))
         return not found
 
+    def curl(self, path, *options):
+        """Asks the gateway's POP3S, shows what curl says of the protocol; its status and what came."""
+        where = "%s:%d" % (env.HOSTNAME, self.gatepost.port("pops"))
+        words = ["curl", "--user", "alice:" + self.dovecot.password, "pop3s://%s/%s" % (where, path), *options]
+        print("   $ " + " ".join(words))
+        done = subprocess.run(words + ["--silent", "--verbose", "--cacert", str(self.gatepost.certs.ca),
+                                       "--resolve", where + ":127.0.0.1"], capture_output=True)
+        talk = done.stderr.decode("utf-8", "replace").replace("\r", "").split("\n")
+        show("\n".join(line for line in talk if re.match(r"< [+-]\w|> (RETR|DELE)|\* SSL connection", line)))
+        return done.returncode, done.stdout
+
+    def mailbox(self):
+        """{UID: octets} of alice's mailbox as IMAP gives it."""
+        with self.dovecot.login() as session:
+            session.select("INBOX", readonly=True)
+            found = [part for part in session.uid("FETCH", "1:*", "(UID BODY.PEEK[])")[1] if isinstance(part, tuple)]
+        return {int(part[0].split()[2]): part[1] for part in found}
+
+    def fetch(self):
+        status, mail = self.curl("1")
+        show(mail.decode("utf-8", "replace"), 8)
+        held = self.mailbox()
+        same = mail == held[min(held)]
+        print("   IMAP has %s octets under its first UID." % ("the same %d" % len(mail) if same else "OTHER"))
+        return status == 0 and same
+
+    def delete(self):
+        before = self.mailbox()
+        status, _ = self.curl("1", "--list-only", "--request", "DELE")
+        after = self.mailbox()
+        print("   UIDs by IMAP: before %s, now %s" % (sorted(before), sorted(after)))
+        return status == 0 and set(before) - set(after) == {min(before)} and after == {u: before[u] for u in after}
+
     def log(self):
         said = [line for line in self.gatepost.log().split("\n") if "verdict=" in line]
         show("\n".join(said))
@@ -135,12 +170,18 @@ class Demo:
         self.step("The antivirus test file inside a zip is refused", self.virus)
         self.step("Mail for a foreign domain is refused", self.relay)
         self.step("A second message smuggled behind LF . CR LF: one refusal, nothing behind it", self.smuggle)
+        if "pops" in self.gatepost.ports:
+            self.step("A message is fetched over POP3S out of the IMAP store, which has no TLS", self.fetch)
+            self.step("It is deleted over POP3S, and gone from IMAP", self.delete)
         self.step("The log has a line for each message", self.log)
+        demo_taken_over.steps(self, show, dialogue)
 
 
 def main():
     dovecot = Dovecot().start()
     gatepost = Gatepost(dovecot.lmtp, "lmtp")
+    if pop3.known():
+        pop3.offer(gatepost, dovecot.imap)
     try:
         gatepost.start()
     except AssertionError as error:
@@ -149,6 +190,9 @@ def main():
     print("== Dovecot: LMTP on 127.0.0.1:%d, IMAP on 127.0.0.1:%d" % (dovecot.lmtp, dovecot.imap))
     print("== Gatepost: SMTP on 127.0.0.1:%d, with TLS at once on 127.0.0.1:%d, configuration %s"
           % (gatepost.port(), gatepost.port("implicit"), gatepost.file))
+    if "pops" in gatepost.ports:
+        print("== Gatepost: POP3S on 127.0.0.1:%d, POP3 with STLS on 127.0.0.1:%d"
+              % (gatepost.port("pops"), gatepost.port("pop")))
     demo = Demo(gatepost, dovecot)
     try:
         demo.run()

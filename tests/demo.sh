@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 echo "== What it needs: packages, and a Dovecot unpacked under build/peers (none is installed, no service started)"
-tests/deps.sh build python3 openssl swaks libnet-ssleay-perl
+tests/deps.sh build python3 openssl curl swaks libnet-ssleay-perl nftables iproute2
 tests/peers.sh dovecot
 echo "== Building build/gatepost"
 ${MAKE:-make} --no-print-directory -s ${BUILD:+BUILD="$BUILD"}

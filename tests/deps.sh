@@ -6,7 +6,7 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
 build="gcc make pkg-config libc6-dev libev-dev libssl-dev libpcre2-dev libclamav-dev"
-check="libcmocka-dev python3 python3-pytest openssl curl swaks libnet-ssleay-perl"
+check="libcmocka-dev python3 python3-pytest openssl curl swaks libnet-ssleay-perl nftables iproute2"
 
 as_root() {
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

@@ -64,6 +64,8 @@ for name; do
 	dovecot) unpack dovecot dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d; relocate_dovecot ;;
 	postfix) unpack postfix postfix ;;
 	haproxy) unpack haproxy haproxy ;;
+	# Clients, but fetchmail brings an account and a boot script, mpop rules for what it may read.
+	fetchmail | mpop) unpack "$name" "$name" ;;
 	# A client is no server and conflicts with nothing: it may be installed.
 	swaks)   tests/deps.sh swaks libnet-ssleay-perl ;;
 	*)       say "no peer called $name" ;;

@@ -45,7 +45,8 @@ backend_new(struct loop *loop, const struct conf_backend *conf, const char *host
 			return NULL;
 		}
 	}
-	timer_set(&b->check, 0);
+	if (!conf->original)		/* who is met only by chance is not looked after */
+		timer_set(&b->check, 0);
 	return b;
 }
 
@@ -82,6 +83,8 @@ backend_worked(struct backend *b, unsigned place, const struct backend_caps *cap
 {
 	char text[ADDR_TEXT_MAX];
 
+	if (b->conf->original)
+		return;
 	if (b->places[place].down) {
 		addr_text(&b->conf->addresses[place], text);
 		log_info("backend %s: %s is up again", b->conf->name, text);
@@ -99,6 +102,8 @@ backend_failed(struct backend *b, unsigned place, const char *why)
 	char text[ADDR_TEXT_MAX];
 	bool all = true;
 
+	if (b->conf->original)
+		return;
 	snprintf(p->why, sizeof(p->why), "%s", why);
 	p->failure = ++b->failures;
 	if (!p->down) {

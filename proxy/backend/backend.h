@@ -44,6 +44,8 @@ void backend_free(struct backend **);
 
 #define BACKEND_ADDRESSES_MAX 64
 
+/* A backend with address original has no addresses here and is never up or down: the client knows where it is. */
+
 /* The next address to try: those that answered last time first, then those that did not; none
  * whose bit stands in `tried`. NULL: none left. *place names it for the calls below. */
 const struct addr *backend_address(const struct backend *, uint64_t tried, unsigned *place);

@@ -5,7 +5,8 @@
 #include "proxy/base/mem.h"
 
 struct site *
-site_new(struct loop *loop, struct conf *conf, const struct backend_probe *probe, struct err *err)
+site_new(struct loop *loop, struct conf *conf, const struct backend_probe *(*probe_for)(const struct conf_backend *),
+    struct err *err)
 {
 	struct site *s = mem_new(sizeof(*s));
 
@@ -15,7 +16,7 @@ site_new(struct loop *loop, struct conf *conf, const struct backend_probe *probe
 	s->backends = mem_array(conf->nbackends, sizeof(*s->backends));
 	s->tls = mem_array(conf->nlisteners, sizeof(*s->tls));
 	for (size_t i = 0; i < conf->nbackends; i++)
-		if ((s->backends[i] = backend_new(loop, conf->backends[i], conf->hostname, probe, err)) == NULL)
+		if ((s->backends[i] = backend_new(loop, conf->backends[i], conf->hostname, probe_for(conf->backends[i]), err)) == NULL)
 			goto fail;
 	for (size_t i = 0; i < conf->nlisteners; i++)
 		if (conf->listeners[i]->tls != NULL && (s->tls[i] = tls_server_ctx(conf->listeners[i]->tls, err)) == NULL)

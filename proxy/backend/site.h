@@ -14,8 +14,9 @@ struct site {
 	struct loop *loop;
 };
 
-/* Takes its own reference to the conf. */
-struct site *site_new(struct loop *, struct conf *, const struct backend_probe *, struct err *);
+/* Takes its own reference to the conf. probe_for() names the health check for a backend's protocol. */
+struct site *site_new(struct loop *, struct conf *, const struct backend_probe *(*probe_for)(const struct conf_backend *),
+    struct err *);
 struct site *site_ref(struct site *);
 void site_unref(struct site **);
 

@@ -18,8 +18,16 @@ buf_init(struct buf *b, size_t max)
 void
 buf_free(struct buf *b)
 {
+	if (b->secret && b->mem != NULL)
+		mem_wipe(b->mem, b->size);
 	free(b->mem);
-	*b = (struct buf){ .max = b->max };
+	*b = (struct buf){ .max = b->max, .secret = b->secret };
+}
+
+void
+buf_secret(struct buf *b, bool secret)
+{
+	b->secret = secret;
 }
 
 size_t
@@ -42,6 +50,20 @@ buf_slice(const struct buf *b)
 	return (struct slice){ b->mem + b->start, buf_len(b) };
 }
 
+/* realloc() may leave a copy behind where the memory was. */
+static char *
+grow_secretly(struct buf *b, size_t size)
+{
+	char *mem = mem_new(size);
+
+	if (b->mem != NULL) {
+		memcpy(mem, b->mem, b->end);
+		mem_wipe(b->mem, b->size);
+		free(b->mem);
+	}
+	return mem;
+}
+
 /* Makes room for `want` more bytes behind `end`; the caller has checked the cap. */
 static void
 make_space(struct buf *b, size_t want)
@@ -61,7 +83,7 @@ make_space(struct buf *b, size_t want)
 		size *= 2;
 	if (size > b->max)
 		size = b->max;
-	b->mem = mem_grow(b->mem, size);
+	b->mem = b->secret ? grow_secretly(b, size) : mem_grow(b->mem, size);
 	b->size = size;
 }
 

@@ -13,10 +13,12 @@ struct buf {
 	size_t start, end;	/* the bytes held are mem[start..end) */
 	size_t size;		/* allocated */
 	size_t max;		/* never more bytes than this */
+	bool secret;		/* memory is wiped before it is given back */
 };
 
 void buf_init(struct buf *, size_t max);
 void buf_free(struct buf *);
+void buf_secret(struct buf *, bool);			/* what it holds from now on is wiped wherever it leaves memory behind */
 size_t buf_len(const struct buf *);
 size_t buf_room(const struct buf *);			/* how many bytes could still be put */
 struct slice buf_slice(const struct buf *);		/* valid until the next call with this buf */

@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,6 +35,7 @@ struct conn {
 	enum conn_state state;
 	struct buf in, out;
 	size_t read_size;
+	uint64_t written;		/* octets given to the socket (or to TLS) */
 	struct tls *tls;
 	int tls_wants;			/* EV_READ, EV_WRITE: what OpenSSL asked for, mid-operation */
 	bool paused, ended, unread_tls, shut, peer_is_done, they_begin;
@@ -262,6 +265,7 @@ write_some(struct conn *c, const char **why, struct err *err)
 				return -1;
 			}
 		}
+		c->written += (uint64_t)put;
 		buf_eat(&c->out, (size_t)put);
 	}
 	return 0;
@@ -435,6 +439,17 @@ conn_finish(struct conn **cp)
 	timer_init(&c->linger, c->loop, on_linger_over, c);
 	timer_set(&c->linger, LINGER_WAIT);
 	loop_at_turn_end(c->loop, &c->settle);
+}
+
+uint64_t
+conn_untaken(const struct conn *c, uint64_t *taken)
+{
+	int waiting = 0;
+
+	if (ioctl(c->fd, SIOCOUTQ, &waiting) == -1 || waiting < 0 || (uint64_t)waiting > c->written)
+		waiting = 0;
+	*taken = c->written - (uint64_t)waiting;
+	return (uint64_t)waiting + buf_len(&c->out);
 }
 
 bool

@@ -40,6 +40,9 @@ int conn_starttls(struct conn *, struct tls_ctx *, const char *name, struct err 
 struct buf *conn_in(struct conn *);
 struct buf *conn_out(struct conn *);
 void conn_pause(struct conn *, bool);			/* true: stop reading; how we push back */
+/* Octets that the peer has not acknowledged yet; *taken counts those that it has, so that a slow reader
+ * can be told from one that has stopped. */
+uint64_t conn_untaken(const struct conn *, uint64_t *taken);
 bool conn_ended(const struct conn *);			/* the peer has sent its last byte */
 bool conn_stands(const struct conn *);			/* connected, whether or not up() was called yet */
 

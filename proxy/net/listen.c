@@ -10,13 +10,14 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/net/flagged.h"
 
 #define BACKLOG       1024
 #define ACCEPT_BURST  16	/* taken in one turn; the others' turn comes too */
 #define ACCEPT_PAUSE  0.5	/* seconds without accepting after descriptors ran out */
 
 static int
-bound_listener(const struct addr *a, bool share_port, struct err *err)
+bound_listener(const struct addr *a, bool share_port, bool transparent, struct err *err)
 {
 	char text[ADDR_TEXT_MAX];
 	int one = 1, fd = socket(a->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -24,6 +25,11 @@ bound_listener(const struct addr *a, bool share_port, struct err *err)
 	addr_text(a, text);
 	if (fd == -1)
 		return err_sys(err, "socket for %s", text);
+	if (transparent && flagged_set(fd, a->ss.ss_family) == -1) {
+		err_sys(err, "flag the listening socket of %s IP_TRANSPARENT (needs CAP_NET_RAW)", text);
+		close(fd);
+		return -1;
+	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (share_port)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
@@ -41,15 +47,15 @@ bound_listener(const struct addr *a, bool share_port, struct err *err)
 }
 
 int
-listen_open(const struct addr *a, struct err *err)
+listen_open(const struct addr *a, bool transparent, struct err *err)
 {
-	return bound_listener(a, true, err);
+	return bound_listener(a, true, transparent, err);
 }
 
 int
 listen_check(const struct addr *a, struct err *err)
 {
-	int fd = bound_listener(a, false, err);
+	int fd = bound_listener(a, false, false, err);
 
 	if (fd == -1)
 		return -1;

@@ -5,8 +5,9 @@
 #include "proxy/base/addr.h"
 #include "proxy/net/loop.h"
 
-/* Bound and listening with SO_REUSEPORT, nonblocking. Sockets that it accepts have TCP_NODELAY. */
-int listen_open(const struct addr *, struct err *);
+/* Bound and listening with SO_REUSEPORT, nonblocking. Sockets that it accepts have TCP_NODELAY.
+ * transparent: flagged IP_TRANSPARENT first, for connections to other machines (TPROXY); needs CAP_NET_RAW. */
+int listen_open(const struct addr *, bool transparent, struct err *);
 
 /* Whether nobody listens there yet. SO_REUSEPORT alone would let a second gateway of the same
  * user share the port in silence. */

@@ -11,6 +11,7 @@ enum control_word {
 	CONTROL_SCANNERS,	/* number of scanners; small, large, kill */
 	CONTROL_LOG,		/* kind; the log's descriptor */
 	CONTROL_DRAIN,		/* finish what runs, then end */
+	CONTROL_DIALER,		/* a channel to the dialer; the dialer itself gets the other ends this way */
 };
 
 struct control_msg {

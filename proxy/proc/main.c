@@ -14,6 +14,7 @@ static const struct {
 	{ "run", command_run, "run the gateway in the foreground" },
 	{ "check", command_check, "check the configuration, or print all that can be configured" },
 	{ "scan", command_scan, "judge one message as the gateway would, without any network" },
+	{ "nft", command_nft, "print the firewall's rules for listeners that take connections over" },
 	{ "learn", NULL, NULL },
 	{ "rules", NULL, NULL },
 	{ "explain", NULL, NULL },

@@ -19,6 +19,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/base/title.h"
 #include "proxy/proc/control.h"
+#include "proxy/proc/dialer.h"
 #include "proxy/proc/setup.h"
 #include "proxy/proc/worker.h"
 
@@ -53,6 +54,9 @@ struct master {
 	bool again;			/* SIGHUP came meanwhile: another reload follows */
 	struct slot *slots;
 	struct budgets *budgets;	/* a row for each slot */
+	pid_t dialer;			/* 0: none */
+	int dialer_control;
+	int64_t dialer_started, dialer_due;
 	struct generation current, coming;
 	struct retired *retired;
 	size_t nretired;
@@ -211,6 +215,99 @@ tell_conf(struct master *m, unsigned i)
 	tell(m, i, &msg);
 }
 
+/* A channel between the dialer and a worker: each gets an end of it. */
+static void
+tell_dialer(struct master *m, unsigned i)
+{
+	struct control_msg msg = { .word = CONTROL_DIALER, .nfds = 1 };
+	struct err err = { "" };
+	int ends[2];
+
+	if (m->dialer == 0 || m->slots[i].pid <= 0)
+		return;
+	if (chan_pair(ends, &err) == -1) {
+		log_error("%s", err.text);
+		return;
+	}
+	msg.fds[0] = ends[0];
+	if (control_send(m->dialer_control, &msg) == -1) {
+		log_error("the dialer cannot be told and is killed: %m");
+		kill(m->dialer, SIGKILL);
+	}
+	msg.fds[0] = ends[1];
+	tell(m, i, &msg);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static _Noreturn void
+be_dialer(struct master *m, int control, pid_t parent)
+{
+	int keep[] = { control, log_fd() };
+
+	child_begins(parent);
+	keep_only(keep, NITEMS(keep));
+	forget_keys(m->setup);
+	forget_keys(m->next);
+	exit(dialer_main(control, &m->setup->worker_user));
+}
+
+static void
+start_dialer(struct master *m)
+{
+	struct err err = { "" };
+	pid_t parent = getpid();
+	int control[2];
+
+	m->dialer_started = now_ms();
+	m->dialer_due = 0;
+	if (chan_pair(control, &err) == -1) {
+		log_error("%s", err.text);
+		m->dialer_due = m->dialer_started + RESPAWN_PAUSE_MS;
+		return;
+	}
+	fcntl(control[0], F_SETFL, O_NONBLOCK);
+	m->dialer = fork();
+	if (m->dialer == 0)
+		be_dialer(m, control[1], parent);
+	close(control[1]);
+	m->dialer_control = control[0];
+	if (m->dialer == -1) {
+		log_error("fork: %m");
+		close(control[0]);
+		m->dialer = 0;
+		m->dialer_due = m->dialer_started + RESPAWN_PAUSE_MS;
+	}
+}
+
+/* Sockets that workers have in stock stay good. */
+static void
+stop_dialer(struct master *m)
+{
+	if (m->dialer == 0)
+		return;
+	close(m->dialer_control);
+	kill(m->dialer, SIGKILL);	/* it has nothing to finish */
+	while (waitpid(m->dialer, NULL, 0) == -1 && errno == EINTR)
+		continue;
+	m->dialer = 0;
+}
+
+/* Whether there is one follows from the configuration alone. */
+static void
+settle_dialer(struct master *m)
+{
+	m->dialer_due = 0;
+	if (!conf_keeps_source(m->setup->conf))
+		stop_dialer(m);
+	else if (m->dialer == 0)
+		start_dialer(m);
+	else
+		return;
+	for (unsigned i = 0; i < m->setup->workers; i++)
+		tell_dialer(m, i);
+}
+
 static void
 start_worker(struct master *m, unsigned i)
 {
@@ -244,6 +341,7 @@ start_worker(struct master *m, unsigned i)
 		slot->due = slot->started + RESPAWN_PAUSE_MS;
 		return;
 	}
+	tell_dialer(m, i);
 	tell_conf(m, i);
 	tell_scanners(m, i);
 }
@@ -325,6 +423,7 @@ commit(struct master *m, const struct nursery_report *r)
 	retire(m, &m->current);
 	m->current = m->coming;
 	memset(&m->coming, 0, sizeof(m->coming));
+	settle_dialer(m);		/* before the workers: who begins to listen has its sockets */
 	for (unsigned i = 0; i < m->setup->workers; i++) {
 		if (first) {
 			start_worker(m, i);
@@ -472,6 +571,13 @@ child_ended(struct master *m, pid_t pid, int status)
 			m->retired[i] = m->retired[--m->nretired];
 			return;
 		}
+	if (m->dialer == pid) {
+		log_death("dialer", status);
+		close(m->dialer_control);
+		m->dialer = 0;
+		m->dialer_due = now_ms() - m->dialer_started < RESPAWN_PAUSE_MS ? now_ms() + RESPAWN_PAUSE_MS : now_ms();
+		return;
+	}
 	if (m->current.nursery == pid) {
 		if (!m->ending)
 			log_death("nursery", status);
@@ -564,6 +670,10 @@ do_what_is_due(struct master *m)
 		replace_nursery(m);
 	if (m->nursery_due != 0)
 		next = m->nursery_due - now;
+	if (m->dialer_due != 0 && m->dialer_due <= now)
+		settle_dialer(m);
+	if (m->dialer_due != 0 && (next == -1 || m->dialer_due - now < next))
+		next = m->dialer_due - now;
 	for (unsigned i = 0; i < m->setup->workers; i++) {
 		if (m->slots[i].due != 0 && m->slots[i].due <= now)
 			start_worker(m, i);
@@ -617,6 +727,7 @@ end_children(struct master *m)
 			kill(m->slots[i].pid, SIGKILL);
 			waitpid(m->slots[i].pid, NULL, 0);
 		}
+	stop_dialer(m);
 	close_generation(&m->current);
 	close_generation(&m->coming);
 	end_nursery(m->current.nursery, m->current.control);

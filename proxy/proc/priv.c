@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proxy/base/slice.h"
+#include "proxy/net/flagged.h"
 
 /* AddressSanitizer's leak check reads /proc and looks at the process through ptrace: it needs both. */
 #ifdef __SANITIZE_ADDRESS__
@@ -71,19 +74,61 @@ enter_nowhere(struct err *err)
 	return 0;
 }
 
-int
-priv_drop(const struct priv *p, bool empty_root, struct err *err)
+/* These capabilities of the first 32, and no others. */
+static int
+keep_capabilities(uint32_t keep, struct err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { { .effective = keep, .permitted = keep } };
+
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	return syscall(SYS_capset, &head, data) == -1 ? err_sys(err, "keep no capabilities but %#x", keep) : 0;
+}
+
+bool
+priv_has_net_raw(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	struct err err;
+	int fd;
+
+	if (syscall(SYS_capget, &head, data) == -1 || (data[0].effective & 1u << CAP_NET_RAW) == 0)
+		return false;
+	fd = flagged_new(AF_INET, &err);	/* having it elsewhere than in this network's namespace is of no use */
+	if (fd != -1)
+		close(fd);
+	return fd != -1;
+}
+
+static int
+drop(const struct priv *p, bool empty_root, uint32_t keep, struct err *err)
 {
 	tzset();
 	if (geteuid() == 0) {
 		if (empty_root && !sanitized && enter_nowhere(err) == -1)
 			return -1;
+		prctl(PR_SET_KEEPCAPS, keep != 0);
 		if (setgroups(0, NULL) == -1 || setresgid(p->gid, p->gid, p->gid) == -1 || setresuid(p->uid, p->uid, p->uid) == -1)
 			return err_sys(err, "become uid %u, gid %u", (unsigned)p->uid, (unsigned)p->gid);
 	}
+	if (keep_capabilities(keep, err) == -1)
+		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return err_sys(err, "PR_SET_NO_NEW_PRIVS");
 	if (sanitized)
 		prctl(PR_SET_DUMPABLE, 1);
 	return 0;
+}
+
+int
+priv_drop(const struct priv *p, bool empty_root, struct err *err)
+{
+	return drop(p, empty_root, 0, err);
+}
+
+int
+priv_drop_to_net_raw(const struct priv *p, struct err *err)
+{
+	return drop(p, true, 1u << CAP_NET_RAW, err);
 }

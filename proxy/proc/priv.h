@@ -17,7 +17,13 @@ int priv_find(const char *user, struct priv *, struct err *);
 
 /* Becomes that user for good, with no other groups, unable to gain anything back. empty_root: root
  * is also changed to a directory that exists no more, so that no path leads anywhere. A plain user's
- * process keeps its uid and its root. */
+ * process keeps its uid and its root, and loses what capabilities it was given. */
 int priv_drop(const struct priv *, bool empty_root, struct err *);
+
+/* The same, but CAP_NET_RAW stays: for the dialer. */
+int priv_drop_to_net_raw(const struct priv *, struct err *);
+
+/* Whether this process has CAP_NET_RAW here, in its network namespace. */
+bool priv_has_net_raw(void);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/net/flagged.h"
 #include "proxy/net/listen.h"
 #include "proxy/net/tls.h"
 #include "proxy/proc/control.h"
@@ -34,6 +35,21 @@ check_tls(const struct conf *conf, struct err *err)
 	return 0;
 }
 
+/* Sockets for what is transparent are flagged by master (listening) and by the dialer, which keeps CAP_NET_RAW. */
+static int
+check_rights(const struct conf *conf, struct err *err)
+{
+	for (size_t i = 0; i < conf->nlisteners; i++) {
+		const struct conf_listener *l = conf->listeners[i];
+
+		if ((l->mode == CONF_TPROXY || l->keep_source) && !priv_has_net_raw())
+			return err_set(err, "%s:%u:%u: listener %s: %s needs CAP_NET_RAW, which this user does not have: start gatepost "
+			    "as root, or give it that (AmbientCapabilities=CAP_NET_RAW in its systemd unit)", l->where.file, l->where.line,
+			    l->where.column, l->name, l->keep_source ? "keep-source" : "mode tproxy");
+	}
+	return 0;
+}
+
 struct conf *
 setup_read(const char *path, struct priv *worker_user, struct priv *scan_user, struct err *err)
 {
@@ -42,7 +58,7 @@ setup_read(const char *path, struct priv *worker_user, struct priv *scan_user, s
 	if (conf == NULL)
 		return NULL;
 	if (priv_find(conf->user, worker_user, err) == -1 || priv_find(conf->scan_user, scan_user, err) == -1 ||
-	    check_tls(conf, err) == -1)
+	    check_tls(conf, err) == -1 || check_rights(conf, err) == -1)
 		conf_unref(&conf);
 	return conf;
 }
@@ -82,8 +98,9 @@ has_port(const struct setup *s, unsigned port)
 	return false;
 }
 
+/* A socket that listens already can be flagged all the same; it does no harm if this setup is given up. */
 static int
-open_port(struct setup *s, const struct addr *a, const struct setup *old, struct err *err)
+open_port(struct setup *s, const struct addr *a, bool transparent, const struct setup *old, struct err *err)
 {
 	const struct port_set *there = find_port(old, a);
 	struct port_set *p = mem_push(&s->ports, &s->nports, sizeof(*p));
@@ -93,12 +110,15 @@ open_port(struct setup *s, const struct addr *a, const struct setup *old, struct
 	for (unsigned i = 0; i < s->workers; i++)
 		p->fds[i] = there != NULL ? there->fds[i] : -1;
 	p->taken_over = there != NULL;
+	for (unsigned i = 0; there != NULL && transparent && i < s->workers; i++)
+		if (flagged_set(p->fds[i], a->ss.ss_family) == -1)
+			return err_sys(err, "flag a listening socket IP_TRANSPARENT");
 	if (there != NULL)
 		return 0;
 	if (!has_port(old, addr_port(a)) && listen_check(a, err) == -1)
 		return -1;
 	for (unsigned i = 0; i < s->workers; i++)
-		if ((p->fds[i] = listen_open(a, err)) == -1)
+		if ((p->fds[i] = listen_open(a, transparent, err)) == -1)
 			return -1;
 	return 0;
 }
@@ -119,7 +139,7 @@ setup_new(const char *path, const struct setup *old, struct err *err)
 		const struct conf_listener *l = s->conf->listeners[i];
 
 		for (size_t k = 0; k < l->naddresses; k++)
-			if (open_port(s, &l->addresses[k], old, err) == -1)
+			if (open_port(s, &l->addresses[k], l->mode == CONF_TPROXY, old, err) == -1)
 				goto fail;
 	}
 	if (s->nports >= CHAN_FDS_MAX) {

@@ -12,7 +12,11 @@
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/title.h"
+#include "proxy/imap/imap_client.h"
+#include "proxy/net/flagged.h"
 #include "proxy/net/listen.h"
+#include "proxy/net/original.h"
+#include "proxy/pop3/pop3.h"
 #include "proxy/proc/control.h"
 #include "proxy/smtp/smtp.h"
 
@@ -33,7 +37,10 @@ struct worker {
 	struct watch watch;
 	struct timer drain_over;
 	struct scan_pool *scanners;
+	struct flagged *flagged;
 	struct smtp_server *smtp;
+	struct pop3_server *pop3;
+	unsigned fronts;		/* of these two, how many still have sessions while we drain */
 	struct site *site;		/* the current one; sessions may hold older ones */
 	struct port *ports;
 	size_t nports;
@@ -41,12 +48,64 @@ struct worker {
 	unsigned goodbyes;		/* how often we have waited for them */
 };
 
+/* Whoever was on its way to where we listen ourselves would be sent to us for ever. */
+static bool
+is_loop(const struct conf *conf, const struct addr *to)
+{
+	for (size_t i = 0; i < conf->nlisteners; i++)
+		for (size_t k = 0; k < conf->listeners[i]->naddresses; k++)
+			if (addr_port(&conf->listeners[i]->addresses[k]) == addr_port(to))
+				return original_is_ours(to);
+	return false;
+}
+
+static void
+log_closed(const struct port *p, const struct addr *peer, const struct addr *to, const char *why)
+{
+	char from[ADDR_TEXT_MAX], where[ADDR_TEXT_MAX];
+	struct buf line;
+
+	addr_text(peer, from);
+	addr_text(to, where);
+	buf_init(&line, LOG_LINE_MAX);
+	log_word(&line, "client", slice_of(from));
+	log_word(&line, "listener", slice_of(p->listener->name));
+	if (to->len > 0)
+		log_word(&line, "original", slice_of(where));
+	log_word(&line, "closed", slice_of(why));
+	log_line(LOG_LEVEL_WARN, buf_slice(&line));
+	buf_free(&line);
+}
+
+/* Where a client that was taken over was going. False: to nowhere that it could be brought; it is logged. */
+static bool
+find_original(const struct port *p, int fd, const struct addr *peer, struct addr *to)
+{
+	struct err err = { "" };
+
+	if (original_destination(fd, p->listener->mode == CONF_REDIRECT, to, &err) == -1)
+		log_closed(p, peer, to, err.text);
+	else if (is_loop(p->site->conf, to))
+		log_closed(p, peer, to, "a loop: it was going to an address of ours");
+	else
+		return true;
+	return false;
+}
+
 static void
 on_accepted(void *owner, int fd, const struct addr *peer)
 {
 	struct port *p = owner;
+	struct addr original = { .len = 0 };
 
-	smtp_accept(p->worker->smtp, p->site, p->listener, fd, peer);
+	if (p->listener->mode != CONF_PLAIN && !find_original(p, fd, peer, &original)) {
+		close(fd);
+		return;
+	}
+	if (p->listener->protocol == CONF_POP3)
+		pop3_accept(p->worker->pop3, p->site, p->listener, fd, peer);
+	else
+		smtp_accept(p->worker->smtp, p->site, p->listener, fd, peer, &original);
 }
 
 static void
@@ -104,12 +163,18 @@ unpack(int memfd, struct err *err)
 	return conf;
 }
 
+static const struct backend_probe *
+probe_for(const struct conf_backend *b)
+{
+	return b->protocol == CONF_IMAP ? &imap_probe : &smtp_probe;
+}
+
 static void
 use_conf(struct worker *w, const struct control_msg *msg)
 {
 	struct err err = { "" };
 	struct conf *conf = unpack(msg->fds[0], &err);
-	struct site *site = conf != NULL ? site_new(w->loop, conf, &smtp_probe, &err) : NULL;
+	struct site *site = conf != NULL ? site_new(w->loop, conf, probe_for, &err) : NULL;
 
 	close(msg->fds[0]);
 	if (site == NULL || count_addresses(conf) != msg->nfds - 1) {
@@ -128,6 +193,7 @@ use_conf(struct worker *w, const struct control_msg *msg)
 	w->site = site;
 	log_verbosity(conf->log_level);
 	smtp_server_limits(w->smtp, conf->max_connections, conf->spool_memory);
+	pop3_server_limits(w->pop3, conf->max_connections);
 	open_ports(w, msg->fds + 1, msg->nfds - 1);
 	conf_unref(&conf);
 }
@@ -157,6 +223,8 @@ on_all_gone(void *owner)
 {
 	struct worker *w = owner;
 
+	if (--w->fronts > 0)
+		return;
 	/* The backends' health is of no more interest; nobody uses this site now. */
 	site_unref(&w->site);
 	w->drain_over.expired = end_soon;
@@ -172,7 +240,9 @@ drain(struct worker *w)
 	title_set("worker %u draining", w->slot + 1);
 	close_ports(w);
 	timer_set(&w->drain_over, w->site != NULL ? w->site->conf->drain_timeout : 0);
+	w->fronts = 2;
 	smtp_server_drain(w->smtp, on_all_gone, w);
+	pop3_server_drain(w->pop3, on_all_gone, w);
 }
 
 static void
@@ -201,6 +271,12 @@ obey(struct worker *w, const struct control_msg *msg)
 	case CONTROL_DRAIN:
 		drain(w);
 		return;
+	case CONTROL_DIALER:
+		if (msg->nfds == 1) {
+			flagged_use(w->flagged, msg->fds[0]);
+			return;
+		}
+		break;
 	}
 	log_error("control message %d makes no sense", msg->word);
 }
@@ -251,7 +327,9 @@ worker_main(unsigned slot, int control, struct budgets *budgets, const struct pr
 
 	w.loop = loop_new();
 	w.scanners = scan_pool_new(w.loop);
-	w.smtp = smtp_server_new(w.loop, w.scanners, budgets, slot);
+	w.flagged = flagged_stock(w.loop);
+	w.smtp = smtp_server_new(w.loop, w.scanners, w.flagged, budgets, slot);
+	w.pop3 = pop3_server_new(w.loop, budgets, slot);
 	timer_init(&w.drain_over, w.loop, end_now, &w);
 	watch_start(&w.watch, w.loop, control, on_control, &w);
 	loop_run(w.loop);
@@ -260,9 +338,11 @@ worker_main(unsigned slot, int control, struct budgets *budgets, const struct pr
 	watch_stop(&w.watch);
 	timer_stop(&w.drain_over);
 	close_ports(&w);
-	if (smtp_server_sessions(w.smtp) > 0 || loop_peers(w.loop) > 0)
+	if (smtp_server_sessions(w.smtp) > 0 || pop3_server_sessions(w.pop3) > 0 || loop_peers(w.loop) > 0)
 		_exit(0);
 	smtp_server_free(&w.smtp);
+	pop3_server_free(&w.pop3);
+	flagged_free(&w.flagged);
 	scan_pool_free(&w.scanners);
 	site_unref(&w.site);
 	loop_free(&w.loop);

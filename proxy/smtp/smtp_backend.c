@@ -39,6 +39,9 @@ struct smtp_backend {
 	uint64_t tried;				/* places tried so far, a bit each */
 	unsigned place;				/* the one in use */
 	struct addr addr;
+	struct addr original, source;		/* the client's; len 0: not to be used */
+	bool same_port;
+	struct flagged *flagged;
 	char trouble[160];			/* why the last address did not do */
 	struct backend_caps caps;
 	bool helo;				/* EHLO was refused: HELO, with no extensions */
@@ -109,24 +112,55 @@ trouble(struct smtp_backend *b, const char *why)
 		fail(b, why);
 }
 
+/* The next one that was not tried yet; a client's own destination is the only one. */
+static const struct addr *
+next_address(struct smtp_backend *b)
+{
+	const struct addr *to = NULL;
+
+	b->place = 0;
+	if (!b->backend->conf->original)
+		to = backend_address(b->backend, b->tried, &b->place);
+	else if (b->tried == 0 && b->original.len > 0)
+		to = &b->original;
+	if (to != NULL)
+		b->tried |= UINT64_C(1) << b->place;
+	return to;
+}
+
+/* *asked: it is the server's fault if this fails. */
+static struct conn *
+dial(struct smtp_backend *b, const struct addr *to, bool *asked, struct err *err)
+{
+	bool they_begin = b->backend->conf->tls_mode != CONF_TLS_IMPLICIT;
+	int fd;
+
+	*asked = true;
+	if (b->source.len == 0)
+		return conn_dial(b->loop, to, they_begin, &conn_calls, b, err);
+	fd = flagged_connect(b->flagged, &b->source, b->same_port, to, asked, err);
+	return fd != -1 ? conn_dialed(b->loop, fd, they_begin, &conn_calls, b) : NULL;
+}
+
 static void
 dial_next(struct smtp_backend *b)
 {
 	const struct addr *to;
 	struct err err = { "" };
+	bool asked;
 
 	b->phase = PHASE_DIAL;
 	b->lines = (struct line_reader){ false };
 	b->helo = false;
-	while ((to = backend_address(b->backend, b->tried, &b->place)) != NULL) {
-		b->tried |= UINT64_C(1) << b->place;
+	while ((to = next_address(b)) != NULL) {
 		b->addr = *to;
 		timer_set(&b->deadline, b->backend->conf->connect_timeout);
-		b->conn = conn_dial(b->loop, to, b->backend->conf->tls_mode != CONF_TLS_IMPLICIT, &conn_calls, b, &err);
+		b->conn = dial(b, to, &asked, &err);
 		if (b->conn != NULL)
 			return;
 		snprintf(b->trouble, sizeof(b->trouble), "%.150s", err.text);
-		backend_failed(b->backend, b->place, err.text);
+		if (asked)
+			backend_failed(b->backend, b->place, err.text);
 	}
 	b->conn = NULL;
 	timer_set(&b->deadline, 0);	/* the owner hears of it, but never inside the call that opened us */
@@ -148,9 +182,18 @@ on_deadline(void *owner)
 }
 
 struct smtp_backend *
-smtp_backend_open(struct loop *loop, struct backend *backend, const struct smtp_backend_ops *ops, void *owner)
+smtp_backend_open(struct loop *loop, struct backend *backend, const struct smtp_client *client,
+    const struct smtp_backend_ops *ops, void *owner)
 {
 	struct smtp_backend *b = mem_new(sizeof(*b));
+
+	if (client != NULL && client->original != NULL)
+		b->original = *client->original;
+	if (client != NULL && client->source != NULL) {
+		b->source = *client->source;
+		b->same_port = client->same_port;
+		b->flagged = client->flagged;
+	}
 
 	b->loop = loop;
 	b->backend = backend;

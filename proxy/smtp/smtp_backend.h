@@ -8,6 +8,7 @@
 #define PROXY_SMTP_SMTP_BACKEND_H
 
 #include "proxy/backend/backend.h"
+#include "proxy/net/flagged.h"
 #include "proxy/smtp/smtp_reply.h"
 #include "proxy/smtp/smtp_trace.h"
 
@@ -22,7 +23,17 @@ struct smtp_backend_ops {
 	void (*failed)(void *owner, const char *why, bool sent);
 };
 
-struct smtp_backend *smtp_backend_open(struct loop *, struct backend *, const struct smtp_backend_ops *, void *owner);
+/* On behalf of which client a server is dialled. */
+struct smtp_client {
+	const struct addr *original;	/* where it was going, for a backend with address original */
+	const struct addr *source;	/* its address, which the server shall see; NULL: ours */
+	bool same_port;			/* its port, too */
+	struct flagged *flagged;	/* sockets for that */
+};
+
+/* client NULL: nobody's, as for a health check. What it points at is looked at now only, but for the stock. */
+struct smtp_backend *smtp_backend_open(struct loop *, struct backend *, const struct smtp_client *,
+    const struct smtp_backend_ops *, void *owner);
 
 const struct backend_caps *smtp_backend_caps(const struct smtp_backend *);
 const struct addr *smtp_backend_addr(const struct smtp_backend *);

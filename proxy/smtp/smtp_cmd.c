@@ -51,6 +51,15 @@ can_start_tls(const struct smtp_session *s)
 	return s->tls[0] == '\0' && (mode == CONF_TLS_OFFER || mode == CONF_TLS_REQUIRE);
 }
 
+/* What a backend is known to offer to this client; NULL: nothing yet. */
+static const struct backend_caps *
+known_caps(const struct smtp_session *s, const struct backend *b)
+{
+	if (b->conf->original)
+		return &s->original_caps;
+	return b->caps_known ? &b->caps : NULL;
+}
+
 /* What we can honour: 8BITMIME only when every backend has it; the smallest SIZE of all. */
 void
 smtp_offer(const struct smtp_session *s, struct smtp_offer *offer)
@@ -63,10 +72,13 @@ smtp_offer(const struct smtp_session *s, struct smtp_offer *offer)
 	offer->eightbit = true;
 	for (size_t i = 0; i < site->conf->nbackends; i++) {
 		const struct backend *b = site->backends[i];
+		const struct backend_caps *caps = known_caps(s, b);
 
-		offer->eightbit = offer->eightbit && b->caps_known && b->caps.eightbit;
-		if (b->caps_known && b->caps.size > HEADERS_ALLOWANCE && b->caps.size - HEADERS_ALLOWANCE < offer->size)
-			offer->size = b->caps.size - HEADERS_ALLOWANCE;
+		if (b->conf->protocol == CONF_IMAP)	/* no mail goes there */
+			continue;
+		offer->eightbit = offer->eightbit && caps != NULL && caps->eightbit;
+		if (caps != NULL && caps->size > HEADERS_ALLOWANCE && caps->size - HEADERS_ALLOWANCE < offer->size)
+			offer->size = caps->size - HEADERS_ALLOWANCE;
 	}
 }
 

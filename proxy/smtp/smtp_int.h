@@ -5,6 +5,7 @@
 #include "policy/profile/profile.h"
 #include "proxy/net/conn.h"
 #include "proxy/net/dot.h"
+#include "proxy/net/id.h"
 #include "proxy/net/line.h"
 #include "proxy/smtp/smtp.h"
 #include "proxy/smtp/smtp_backend.h"
@@ -13,7 +14,6 @@
 
 #define SMTP_LINE_MAX 2048	/* octets of a command line: 512 and room for the extensions' parameters */
 #define SMTP_HELO_MAX 255
-#define SMTP_ID_MAX   24
 
 enum smtp_state {
 	SMTP_GREETED,		/* no HELO yet */
@@ -35,7 +35,7 @@ enum smtp_step {		/* what a handler leaves behind */
 
 /* One message from MAIL to its end; the part of a session that is thrown away after each. */
 struct smtp_transaction {
-	char id[SMTP_ID_MAX];
+	char id[ID_MAX];
 	struct smtp_path from;
 	bool eightbit;			/* BODY=8BITMIME */
 	uint64_t size_said;		/* SIZE=, 0 when not said */
@@ -73,7 +73,8 @@ struct smtp_session {
 	const struct conf_listener *listener;
 	struct conn *client;
 	struct addr peer;
-	char id[SMTP_ID_MAX];
+	struct addr original;		/* where it was going when it was taken over; len 0: to us */
+	char id[ID_MAX];
 	enum smtp_state state;
 	bool waiting;			/* for something other than the client's next octets */
 	bool esmtp;
@@ -89,15 +90,18 @@ struct smtp_session {
 	struct smtp_backend *link;	/* an open session to link_to */
 	struct backend *link_to;
 	bool link_ready;
+	bool opening;			/* not greeted: the server that the client was going to has to be there first */
+	struct backend_caps original_caps;	/* of that server */
 	struct smtp_transaction t;
 };
 
 struct smtp_server {
 	struct loop *loop;
 	struct scan_pool *scanners;
+	struct flagged *flagged;	/* sockets for keep-source */
 	unsigned slot, sessions, sessions_max;
 	struct spool_budget spools;
-	uint32_t counter;
+	struct id_maker ids;
 	struct smtp_session *first;
 	bool draining;
 	void (*all_gone)(void *owner);
@@ -110,8 +114,8 @@ enum smtp_step smtp_ok(struct smtp_session *, const char *reply);
 enum smtp_step smtp_refuse(struct smtp_session *, const char *reply);	/* counts as an error of the client */
 enum smtp_step smtp_end(struct smtp_session *, const char *reply, const char *why);	/* last words (may be NULL), then goodbye */
 void smtp_enter(struct smtp_session *, enum smtp_state);
+void smtp_greet(struct smtp_session *);		/* the server that was waited for is there */
 void smtp_resume(struct smtp_session *);	/* the awaited answer was said: go on with what is buffered */
-void smtp_new_id(struct smtp_server *, char id[SMTP_ID_MAX]);
 
 /* smtp_cmd.c: the commands that end here */
 const struct smtp_cmd *smtp_cmd_find(struct slice verb);
@@ -134,6 +138,7 @@ enum smtp_step smtp_rcpt(struct smtp_session *, struct slice args);
 void smtp_transaction_begin(struct smtp_session *);
 void smtp_transaction_end(struct smtp_session *);	/* forgets it; the link stays */
 void smtp_transaction_abort(struct smtp_session *);	/* the same, and the backend hears RSET */
+void smtp_link_open(struct smtp_session *, struct backend *);
 void smtp_link_drop(struct smtp_session *);
 
 /* smtp_data.c: DATA, judging, delivery */

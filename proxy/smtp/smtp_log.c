@@ -12,6 +12,10 @@ log_client(struct buf *line, const struct smtp_session *s)
 	addr_text(&s->peer, peer);
 	log_word(line, "client", slice_of(peer));
 	log_word(line, "listener", slice_of(s->listener->name));
+	if (s->original.len > 0) {
+		addr_text(&s->original, peer);
+		log_word(line, "original", slice_of(peer));
+	}
 	log_word(line, "helo", slice_of(s->helo));
 	log_word(line, "tls", s->tls[0] != '\0' ? slice_of(s->tls) : SLICE("none"));
 }

@@ -36,7 +36,7 @@ probe_start(struct backend *b)
 {
 	static const struct smtp_backend_ops calls = { on_ready, on_reply, on_failed };
 
-	b->probing = smtp_backend_open(b->loop, b, &calls, b);
+	b->probing = smtp_backend_open(b->loop, b, NULL, &calls, b);
 }
 
 static void

@@ -21,15 +21,16 @@ static void on_up(void *), on_input(void *), on_drained(void *), on_lost(void *,
 static const struct conn_ops client_calls = { on_up, on_input, on_drained, on_lost };
 
 struct smtp_server *
-smtp_server_new(struct loop *loop, struct scan_pool *scanners, struct budgets *budgets, unsigned slot)
+smtp_server_new(struct loop *loop, struct scan_pool *scanners, struct flagged *flagged, struct budgets *budgets, unsigned slot)
 {
 	struct smtp_server *server = mem_new(sizeof(*server));
 
 	server->loop = loop;
 	server->scanners = scanners;
+	server->flagged = flagged;
 	server->slot = slot;
 	server->spools = (struct spool_budget){ .shared = budgets, .row = slot };
-	server->counter = (uint32_t)getpid() << 8;
+	id_begin(&server->ids, slot);
 	return server;
 }
 
@@ -51,21 +52,6 @@ unsigned
 smtp_server_sessions(const struct smtp_server *server)
 {
 	return server->sessions;
-}
-
-/* Second, worker and a counter, so that no two connections ever share an id; in letters that are
- * hard to mistake for one another (Crockford's base 32). */
-void
-smtp_new_id(struct smtp_server *server, char id[SMTP_ID_MAX])
-{
-	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
-	uint64_t n = ((uint64_t)time(NULL) << 30) | ((uint64_t)(server->slot & 0xff) << 22) | (server->counter++ & 0x3fffff);
-
-	for (int i = 12; i >= 0; i--) {
-		id[i] = digits[n & 31];
-		n >>= 5;
-	}
-	id[13] = '\0';
 }
 
 void
@@ -375,7 +361,8 @@ reason_to_refuse(const struct smtp_server *server, const struct site *site, cons
 	if (!gate_may_connect(l, peer))
 		return "554 5.7.1 Access denied";
 	for (size_t i = 0; i < site->conf->nbackends; i++)
-		lost = lost && backend_is_lost(site->backends[i]);
+		lost = lost && (site->conf->backends[i]->protocol == CONF_IMAP ||
+				(site->conf->backends[i]->original ? l->mode == CONF_PLAIN : backend_is_lost(site->backends[i])));
 	if (lost)
 		return "421 4.3.2 The mail server cannot be reached now";
 	if (!budget_take(server->spools.shared, BUDGET_SESSIONS, server->slot, 1, server->sessions_max))
@@ -383,12 +370,51 @@ reason_to_refuse(const struct smtp_server *server, const struct site *site, cons
 	return NULL;
 }
 
+/* Words, or TLS, to begin with. */
+static void
+begin(struct smtp_session *s)
+{
+	struct err err = { "" };
+
+	if (s->listener->tls_mode != CONF_TLS_IMPLICIT)
+		greet(s);
+	else if (conn_starttls(s->client, site_tls(s->site, s->listener), NULL, &err) == -1)
+		smtp_end(s, NULL, err.text);
+	else
+		timer_set(&s->deadline, s->listener->command_timeout);	/* for the whole handshake */
+}
+
+/* The backend that is wherever this client was going, where mail of it may go there; NULL: none. */
+static struct backend *
+original_backend(const struct smtp_session *s)
+{
+	const struct conf *conf = s->site->conf;
+
+	for (size_t i = 0; s->original.len > 0 && i < conf->nroutes; i++)
+		if (conf->routes[i]->backend->original)
+			return site_backend(s->site, conf->routes[i]->backend);
+	return NULL;
+}
+
 void
-smtp_accept(struct smtp_server *server, struct site *site, const struct conf_listener *l, int fd, const struct addr *peer)
+smtp_greet(struct smtp_session *s)
+{
+	s->opening = s->waiting = false;
+	s->original_caps = *smtp_backend_caps(s->link);
+	conn_pause(s->client, false);
+	if (s->server->draining)
+		smtp_end(s, NULL, "shutdown");
+	else
+		begin(s);
+}
+
+void
+smtp_accept(struct smtp_server *server, struct site *site, const struct conf_listener *l, int fd, const struct addr *peer,
+    const struct addr *original)
 {
 	const char *refusal = reason_to_refuse(server, site, l, peer);
+	struct backend *first;
 	struct smtp_session *s;
-	struct err err = { "" };
 
 	if (refusal != NULL) {
 		turn_away(server, peer, l, fd, refusal);
@@ -399,8 +425,9 @@ smtp_accept(struct smtp_server *server, struct site *site, const struct conf_lis
 	s->site = site_ref(site);
 	s->listener = l;
 	s->peer = *peer;
+	s->original = *original;
 	s->began = loop_now(server->loop);
-	smtp_new_id(server, s->id);
+	id_next(&server->ids, s->id);
 	timer_init(&s->deadline, server->loop, on_deadline, s);
 	s->next = server->first;
 	if (s->next != NULL)
@@ -409,12 +436,15 @@ smtp_accept(struct smtp_server *server, struct site *site, const struct conf_lis
 	server->first = s;
 	server->sessions++;
 	s->client = conn_new(server->loop, fd, &client_calls, s);
-	if (l->tls_mode != CONF_TLS_IMPLICIT)
-		greet(s);
-	else if (conn_starttls(s->client, site_tls(site, l), NULL, &err) == -1)
-		smtp_end(s, NULL, err.text);
-	else
-		timer_set(&s->deadline, l->command_timeout);	/* for the whole handshake */
+	first = original_backend(s);
+	if (first == NULL) {
+		begin(s);
+		return;
+	}
+	/* What this server can do decides what we offer; a client whose server is down hears so at once. */
+	s->opening = s->waiting = true;
+	conn_pause(s->client, true);
+	smtp_link_open(s, first);
 }
 
 void

@@ -43,6 +43,19 @@ smtp_transaction_end(struct smtp_session *s)
 }
 
 void
+smtp_link_open(struct smtp_session *s, struct backend *to)
+{
+	const struct conf_listener *l = s->listener;
+	/* A redirected connection has the client's port in the kernel's tables already, from its address to this server. */
+	struct smtp_client client = { .original = &s->original, .source = l->keep_source ? &s->peer : NULL,
+		.same_port = l->mode == CONF_TPROXY, .flagged = s->server->flagged };
+
+	s->link_ready = false;
+	s->link_to = to;
+	s->link = smtp_backend_open(s->server->loop, to, &client, &link_calls, s);
+}
+
+void
 smtp_link_drop(struct smtp_session *s)
 {
 	smtp_backend_drop(&s->link);
@@ -106,13 +119,10 @@ ask_backend(struct smtp_session *s)
 	s->waiting = true;
 	if (s->link != NULL && s->link_to != to)
 		smtp_backend_quit(&s->link);
-	if (s->link == NULL) {
-		s->link_ready = false;
-		s->link_to = to;
-		s->link = smtp_backend_open(s->server->loop, to, &link_calls, s);
-	} else {
+	if (s->link == NULL)
+		smtp_link_open(s, to);
+	else
 		ask(s);
-	}
 	return STEP_WAIT;
 }
 
@@ -264,7 +274,9 @@ on_ready(void *owner)
 	struct smtp_session *s = owner;
 
 	s->link_ready = true;
-	if (s->waiting)
+	if (s->opening)
+		smtp_greet(s);
+	else if (s->waiting)
 		ask(s);
 }
 
@@ -372,6 +384,11 @@ on_failed(void *owner, const char *why, bool sent)
 	s->link = NULL;
 	s->link_to = NULL;
 	s->link_ready = false;
+	if (s->opening) {
+		log_warn("%s: backend: %s", s->id, why);
+		smtp_end(s, s->listener->tls_mode != CONF_TLS_IMPLICIT ? "421 4.4.1 The mail server cannot be reached now" : NULL, why);
+		return;
+	}
 	if (s->state == SMTP_DELIVER) {
 		break_transaction(s, why);
 		smtp_data_link_lost(s, sent);

@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 
+from . import env
 from .wire import Closed, Peer
 
 OFFERS = ("PIPELINING", "SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES")
@@ -60,15 +61,17 @@ class Session:
 
 
 class FakeBackend:
-    def __init__(self, protocol="smtp", offers=OFFERS, tls=None, hostname="store.example.org"):
-        """`tls`: an ssl.SSLContext; then STARTTLS is offered (list it in `offers`) and (tls) of a script works."""
+    def __init__(self, protocol="smtp", offers=OFFERS, tls=None, hostname="store.example.org", listener=None):
+        """`tls`: an ssl.SSLContext; then STARTTLS is offered (list it in `offers`) and (tls) of a script works.
+        `listener`: a socket of another network namespace."""
         self.protocol, self.offers, self.tls, self.hostname = protocol, list(offers), tls, hostname
         self.messages = []
+        self.peers = []  # (address, port) of each connection
         self.probes = 0  # connections that greeted and left
         self.sessions = queue.Queue()  # those that are the script's
         self.mode = "alone"  # or "scripted", or "raw"
         self._peers = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -95,6 +98,14 @@ class FakeBackend:
         else:
             threading.Thread(target=self._serve, args=(session.peer, False), daemon=True).start()
 
+    def hang_up(self):
+        """Closes our side of what is idle; returns when Gatepost has closed its own."""
+        for peer in list(self._peers):
+            peer.half_close()
+        deadline = time.monotonic() + env.PATIENCE
+        while self._peers and time.monotonic() < deadline:
+            time.sleep(0.002)
+
     def stop(self):
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -104,9 +115,10 @@ class FakeBackend:
     def _accept(self):
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, address = self._listener.accept()
             except OSError:
                 return
+            self.peers.append(address[:2])
             peer = Peer(sock)
             self._peers.add(peer)
             if self.mode == "raw":

@@ -103,11 +103,12 @@ class Dovecot:
     """Users get their mail under NAME@any.domain. A user is a name, whose password is `password`, or (name, password).
 
     `certificate`: (certificate, key) files; then STARTTLS and STLS are offered, and there are `imaps` and
-    `pop3s`. `imapc`: the port of an IMAP server, where all mail stays instead of in Maildirs here."""
+    `pop3s`. `imapc`: the port of an IMAP server, where all mail stays instead of in Maildirs here.
+    `more`: further settings."""
 
     password = "secret"
 
-    def __init__(self, users=("alice", "bob", "carol"), certificate=None, imapc=None):
+    def __init__(self, users=("alice", "bob", "carol"), certificate=None, imapc=None, more=""):
         self.peer = env.peer("dovecot")
         self.dir = env.scratch()
         self.lmtp, self.imap, self.pop3 = env.free_port(), env.free_port(), env.free_port()
@@ -131,7 +132,7 @@ class Dovecot:
             login_user="nobody" if env.is_root() else user, imap=self.imap, lmtp=self.lmtp, imaps=self.imaps,
             pop3=self.pop3, pop3s=self.pop3s, location="imapc:~/imapc" if imapc else "maildir:%s/mail/%%n" % self.dir,
             tls=TLS.format(certificate=certificate[0], key=certificate[1]) if certificate else "ssl = no")
-            + (IMAPC.format(port=imapc) if imapc else ""))
+            + (IMAPC.format(port=imapc) if imapc else "") + more)
         self.process = None
 
     def start(self):

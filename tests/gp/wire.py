@@ -24,8 +24,14 @@ class Peer:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @classmethod
-    def connect(cls, port, host="127.0.0.1"):
-        return cls(socket.create_connection((host, port), timeout=env.PATIENCE))
+    def connect(cls, port, host="127.0.0.1", receive=None):
+        """`receive`: how many octets the kernel may keep for us unread."""
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if receive:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+        sock.settimeout(env.PATIENCE)
+        sock.connect((host, port))
+        return cls(sock)
 
     def send(self, octets):
         self.sock.settimeout(env.PATIENCE)

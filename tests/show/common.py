@@ -40,9 +40,10 @@ def verdict(name, faults):
     sys.exit(1 if faults else 0)
 
 
-def build():
-    """The program and its measuring tools, as `make` builds them; on a fresh machine `make deps` comes first."""
-    targets = [BENCH / "load", BENCH / "sink"]
+def build(*tools):
+    """The program and its measuring tools (load and sink if none is named), as `make` builds them; on a fresh
+    machine `make deps` comes first."""
+    targets = [BENCH / tool for tool in tools or ("load", "sink")]
     if env.BIN == env.ROOT / "build" / "gatepost":
         targets.append(env.BIN)
     make = ["make", "-s", "-C", str(env.ROOT)]

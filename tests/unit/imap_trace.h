@@ -1,6 +1,6 @@
 /* imap_trace.h - what the IMAP reader says of a server's octets, as one line; for tests and fuzzers.
  *
- *   *OK[ALERT]text g7NO[]text +text caps(IMAP4rev1 ID) 3EXISTS 4EXPUNGE ?7 other
+ *   *OK[ALERT]text g7NO[]text +text caps(IMAP4rev1 ID) 3EXISTS 4EXPUNGE 5UIDVALIDITY ?7 other
  *   {2.9:11<5>}abc.defg(5u9s120fDS)
  *
  * {seq.uid:size} begins a body, <origin> stands in it when it is a part, {seq.uid:NIL} is none; its
@@ -29,7 +29,7 @@ imap_trace_data(struct buf *out, const struct imap_item *item)
 		buf_printf(out, "?%u ", d->number);
 		break;
 	case IMAP_UIDVALIDITY:
-		buf_puts(out, "never ");
+		buf_printf(out, "%uUIDVALIDITY ", d->number);
 		break;
 	case IMAP_BODY_BEGIN:
 		buf_printf(out, "{%u.%u:", d->seq, d->uid);

@@ -152,12 +152,38 @@ test_grace(void **state)
 	loop_free(&loop);
 }
 
+/* The server that a client was on its way to: nobody looks after it, and it is never lost. */
+static void
+test_original(void **state)
+{
+	const struct conf_backend original = { .name = (char *)"there", .original = true, .check_interval = 0.01 };
+	const struct backend_caps caps = { .eightbit = true };
+	struct loop *loop = loop_new();
+	struct err err = { "" };
+	struct backend *b = backend_new(loop, &original, "mx.example.org", &probe, &err);
+	unsigned before = probes, place;
+
+	(void)state;
+	assert_non_null(b);
+	assert_false(timer_running(&b->check));
+	assert_null(backend_address(b, 0, &place));
+	backend_failed(b, 0, "refused");
+	backend_worked(b, 0, &caps);
+	assert_false(backend_is_lost(b));
+	assert_false(b->caps_known);	/* another client's is another server */
+	assert_int_equal(probes, before);
+	backend_free(&b);
+	loop_free(&loop);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_grace),
+		cmocka_unit_test(test_original),
+		cmocka_unit_test(test_original),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,7 @@ check(struct world *w, const char *text, const char *wanted)
 #define B BACKEND ROUTE
 #define IN_L(settings) "listener l { address 127.0.0.1:25; " settings " }\n" B
 #define IN_B(settings) L "backend b { address 127.0.0.1:24; " settings " }" ROUTE
+#define TAKEN(mode, address) "listener l { address 127.0.0.1:25; mode " mode "; }\nbackend b { address " address "; }" ROUTE
 #define IN_P(settings) L B "profile p { " settings " }\n"
 #define LABEL63 "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-012345678"
 
@@ -185,6 +186,11 @@ static const struct { const char *text, *error; } cases[] = {	/* error NULL: mus
 	{ IN_L("relay-from 10.0.0.0/8 ::1 0.0.0.0/1;"), NULL },
 	{ IN_L("allow any; deny 0.0.0.0/0 ::/0;"), NULL },	/* only relaying is never for everyone */
 	{ "spool-memory 1M;" IN_L("max-size 1M;"), NULL },
+	{ IN_L("mode plain; keep-source off;"), NULL },
+	{ IN_L("mode tproxy; keep-source on; intercept-port 587; intercept-interface eth0.5;"), NULL },
+	{ IN_L("mode redirect; keep-source on;"), NULL },
+	{ TAKEN("tproxy", "original"), NULL },
+	{ TAKEN("redirect", "original"), NULL },
 	{ IN_P("tag-score 7; refuse-score 7;"), NULL },
 	{ IN_P("tag-score 15;"), NULL },
 	{ IN_P("refuse-score 5;"), NULL },
@@ -192,6 +198,37 @@ static const struct { const char *text, *error; } cases[] = {	/* error NULL: mus
 	{ L B "antivirus { max-file 2047M; }", NULL },
 	{ "workers ${GP_TEST_UNSET:-2}; scanners \"${GP_TEST_EMPTY:-3}\";" L B, NULL },
 	{ IN_P("refuse-text \"at ${GP_TEST_PORT} and ${GP_TEST_UNSET:-nowhere; {}\";"), NULL },
+
+	/* connections that are taken over */
+	{ IN_L("mode transparent;"),
+	  "main.conf:1:41: mode: expected plain, tproxy or redirect, not \"transparent\"" },
+	{ IN_L("keep-source on;"),
+	  "main.conf:1:36: keep-source is for listeners with mode tproxy or redirect" },
+	{ IN_L("mode plain; intercept-port 25;"),
+	  "main.conf:1:48: intercept-port is for listeners with mode tproxy or redirect" },
+	{ IN_L("intercept-interface g0;"),
+	  "main.conf:1:36: intercept-interface is for listeners with mode tproxy or redirect" },
+	{ IN_L("mode tproxy; intercept-port 0;"),
+	  "main.conf:1:64: intercept-port: expected a number from 1 to 65535, not \"0\"" },
+	{ IN_L("mode tproxy; intercept-interface \"g0\\\" accept\";"),
+	  "main.conf:1:69: intercept-interface: expected a name, not \"g0\" accept\": "
+	  "a name is made of letters, digits, \"-\", \"_\" and \".\"" },
+	{ IN_L("mode tproxy; intercept-interface abcdefghijklmnop;"),
+	  "main.conf:1:49: the name of an interface has at most 15 characters" },
+	{ TAKEN("plain", "original"),
+	  "main.conf:2:54: this backend has address original, but clients of the listener l were on their way to nobody else: "
+	  "it has mode plain, not tproxy or redirect" },
+	{ TAKEN("tproxy", "127.0.0.1:24 original"), "main.conf:2:34: address original stands alone" },
+	{ TAKEN("tproxy", "original original"), "main.conf:2:30: address original stands alone" },
+	{ "listener l { address original; }" B,
+	  "main.conf:1:22: address: \"original\" is not an address: expected 192.0.2.1:25, [2001:db8::1]:25 or unix:/path" },
+	{ L "backend b { address; }" ROUTE, "main.conf:2:20: address: expected addresses with ports or original" },
+	{ "listener l { protocol pop3; address 127.0.0.1:110; mode tproxy; keep-source on; backend b; plaintext-login on; }\n"
+	  "backend b { protocol imap; address 127.0.0.1:143; }",
+	  "main.conf:1:65: keep-source is supported for protocol smtp only" },
+	{ "listener l { protocol pop3; address 127.0.0.1:110; mode tproxy; backend b; plaintext-login on; }\n"
+	  "backend b { protocol imap; address original; }",
+	  "main.conf:1:65: a backend with address original is supported for protocol smtp only" },
 
 	/* the lexer */
 	{ "workers ${GP_TEST_UNSET};" L B,
@@ -263,7 +300,7 @@ static const struct { const char *text, *error; } cases[] = {	/* error NULL: mus
 	{ "tls corp;" L B,
 	  "main.conf:1:1: the setting tls belongs into the block listener" },
 	{ "backend b;" L B,
-	  "main.conf:1:1: the setting backend belongs into the block route" },
+	  "main.conf:1:1: the setting backend belongs into the block listener or route" },
 	{ "profile b;" L B,
 	  "main.conf:1:1: the setting profile belongs into the block route" },
 	{ "route example.org;" L B,
@@ -461,18 +498,35 @@ static const struct { const char *text, *error; } cases[] = {	/* error NULL: mus
 	  "main.conf:1:42: allow: \"10.0.0.1/8\" has bits set behind its prefix: the network itself is meant, as in 10.0.0.0/8" },
 	{ IN_L("deny everyone;"),
 	  "main.conf:1:41: deny: \"everyone\" is not a network: expected 10.0.0.0/8, 2001:db8::/32, an address or any" },
-	{ IN_L("protocol pop3;"),
-	  "main.conf:1:45: protocol pop3 in a listener block is not supported yet" },
+	{ IN_L("protocol imap;"),
+	  "main.conf:1:45: protocol imap in a listener block is not supported yet" },
 	{ IN_L("protocol imap;"),
 	  "main.conf:1:45: protocol imap in a listener block is not supported yet" },
 	{ IN_L("protocol lmtp;"),
 	  "main.conf:1:45: protocol lmtp in a listener block is not supported yet" },
 	{ IN_B("protocol imap;"),
-	  "main.conf:2:44: protocol imap in a backend block is not supported yet" },
+	  "main.conf:2:73: a route's backend speaks smtp or lmtp, not imap" },
 	{ IN_B("protocol pop3;"),
 	  "main.conf:2:44: protocol pop3 in a backend block is not supported yet" },
+	{ "listener l { protocol pop3; address 127.0.0.1:110; plaintext-login on; backend b; }\n"
+	  "backend b { protocol imap; address 127.0.0.1:143; }", NULL },
+	{ "listener l { protocol pop3; address 127.0.0.1:110; plaintext-login on; }\n"
+	  "backend b { protocol imap; address 127.0.0.1:143; }",
+	  "main.conf:1:1: a listener with protocol pop3 needs the setting backend: a backend block with protocol imap" },
+	{ "listener l { protocol pop3; address 127.0.0.1:110; plaintext-login on; backend b; }\n"
+	  "backend b { protocol smtp; address 127.0.0.1:143; }",
+	  "main.conf:1:72: a listener with protocol pop3 needs the setting backend: a backend block with protocol imap" },
+	{ "listener l { protocol pop3; address 127.0.0.1:110; backend b; }\n"
+	  "backend b { protocol imap; address 127.0.0.1:143; }",
+	  "main.conf:1:14: nobody could log in here: set tls, or plaintext-login on" },
+	{ "listener l { protocol smtp; address 127.0.0.1:110; backend b; }\n"
+	  "backend b { protocol smtp; address 127.0.0.1:143; } route example.org { backend b; }",
+	  "main.conf:1:52: a listener with protocol smtp has no backend of its own: routes say where mail goes" },
+	{ "listener l { protocol smtp; address 127.0.0.1:110; }\n"
+	  "backend b { protocol imap; address 127.0.0.1:143; } route example.org { backend b; }",
+	  "main.conf:2:73: a route's backend speaks smtp or lmtp, not imap" },
 	{ IN_B("protocol http;"),
-	  "main.conf:2:44: protocol: expected smtp or lmtp, not \"http\"" },
+	  "main.conf:2:44: protocol: expected smtp, lmtp or imap, not \"http\"" },
 	{ "tls t { certificate c.pem; key k.pem; min-version 1.1; }" L B,
 	  "main.conf:1:51: min-version: expected 1.2 or 1.3, not \"1.1\", did you mean \"1.2\"?" },
 	{ "tls t { certificate none.pem; key k.pem; }" L B,
@@ -496,7 +550,7 @@ static const struct { const char *text, *error; } cases[] = {	/* error NULL: mus
 	{ "listener l { }" B,
 	  "main.conf:1:1: this listener block needs the setting address: addresses with ports" },
 	{ L "backend b { }",
-	  "main.conf:2:1: this backend block needs the setting address: addresses with ports" },
+	  "main.conf:2:1: this backend block needs the setting address: addresses with ports or original" },
 	{ L B "route example.org { }",
 	  "main.conf:3:1: this route block needs the setting backend: the name of a backend block" },
 	{ L B "route example.org { profile p; }",
@@ -808,13 +862,15 @@ test_whole(void **state)
 static const char *
 beside(const struct conf_row *row)
 {
-	static const struct { const char *name, *text; } bounds[] = {
-		{ "tag-score", "refuse-score 1000;" },
-		{ "refuse-score", "tag-score -1000;" },
+	static const struct { enum conf_block block; const char *name, *text; } bounds[] = {
+		{ CONF_IN_PROFILE, "tag-score", "refuse-score 1000;" },
+		{ CONF_IN_PROFILE, "refuse-score", "tag-score -1000;" },
+		{ CONF_IN_LISTENER, "keep-source", "mode tproxy;" },
+		{ CONF_IN_LISTENER, "intercept-port", "mode redirect;" },
 	};
 
 	for (size_t i = 0; i < NITEMS(bounds); i++)
-		if (row->block == CONF_IN_PROFILE && strcmp(row->name, bounds[i].name) == 0)
+		if (row->block == bounds[i].block && strcmp(row->name, bounds[i].name) == 0)
 			return bounds[i].text;
 	return "";
 }
@@ -863,6 +919,53 @@ number_text(int64_t n, char *out)
 }
 
 /* Every row that has limits, at them and one beyond; every word of every enum. */
+static void
+check_taken(const struct conf *conf)
+{
+	const struct conf_listener *l = conf->listeners[0], *pop = conf->listeners[1];
+
+	assert_true(conf_keeps_source(conf));
+	assert_int_equal(l->mode, CONF_TPROXY);
+	assert_true(l->keep_source);
+	assert_int_equal(l->intercept_port, 25);
+	assert_null(l->intercept_interface);
+	assert_int_equal(pop->mode, CONF_REDIRECT);
+	assert_false(pop->keep_source);
+	assert_int_equal(pop->intercept_port, 110);
+	assert_string_equal(pop->intercept_interface, "g0");
+	assert_true(conf->backends[0]->original);
+	assert_int_equal(conf->backends[0]->naddresses, 0);
+	assert_false(conf->backends[1]->original);
+	assert_int_equal(conf->backends[1]->naddresses, 1);
+}
+
+/* Connections that are taken over: what is written, and what follows from it; the same behind a pack. */
+static void
+test_taken_over(void **state)
+{
+	struct conf *conf = read_text("listener l { address 127.0.0.1:25; mode tproxy; keep-source on; }\n"
+				      "listener p { protocol pop3; address 127.0.0.1:110; mode redirect; intercept-interface g0; backend i; plaintext-login on; }\n"
+				      "backend b { address original; }\nbackend i { protocol imap; address 127.0.0.1:143; }" ROUTE), *copy;
+	struct buf bytes;
+	struct err err;
+
+	(void)state;
+	check_taken(conf);
+	buf_init(&bytes, PACKED_MAX);
+	assert_true(conf_pack(conf, &bytes));
+	copy = conf_unpack(buf_slice(&bytes), &err);
+	assert_non_null(copy);
+	check_taken(copy);
+	conf_unref(&copy);
+	conf_unref(&conf);
+	buf_free(&bytes);
+	conf = read_text(L B);
+	assert_false(conf_keeps_source(conf));
+	assert_int_equal(conf->listeners[0]->mode, CONF_PLAIN);
+	assert_int_equal(conf->listeners[0]->intercept_port, 0);
+	conf_unref(&conf);
+}
+
 static void
 test_limits(void **state)
 {
@@ -1319,6 +1422,7 @@ main(void)
 		cmocka_unit_test(test_tls_mode),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_taken_over),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_units),
 		cmocka_unit_test(test_route_for),

@@ -1,137 +1,13 @@
-/* conf_check.c - what no single row can say: settings that need each other, and the whole. */
-#include <stdlib.h>
+/* conf_check.c - what is true of the whole only: blocks that need each other, and this machine. */
 #include <string.h>
 
 #include "conf/conf_load.h"
 #include "conf/conf_names.h"
+#include "conf/conf_resolv.h"
 #include "proxy/base/mem.h"
 
-#define SYSTEM_STORE "/etc/ssl/certs/ca-certificates.crt"	/* Debian's ca-certificates */
 #define POP3_IDLE 600.0	/* seconds; RFC 1939 section 3 asks for ten minutes at least */
 #define SCANNERS_PER_CORE 4	/* a scanner that waits for DNS costs memory only */
-
-static const struct conf_where *
-place_of(const struct conf_node *block, const char *setting)
-{
-	const struct conf_node *node = conf_node_child(block, setting);
-
-	return node != NULL ? &node->words[0].where : &block->words[0].where;
-}
-
-/* The k-th value of a setting that may be repeated: the struct holds all of them in one array. */
-static const struct conf_where *
-place_of_value(const struct conf_node *block, const char *setting, size_t k)
-{
-	for (const struct conf_node *node = block->first; node != NULL; node = node->next) {
-		size_t nvalues = node->nwords - 1;
-
-		if (strcmp(node->words[0].text, setting) != 0)
-			continue;
-		if (k < nvalues)
-			return &node->words[k + 1].where;
-		k -= nvalues;
-	}
-	return &block->words[0].where;
-}
-
-#define INTERFACE_MAX 15	/* IFNAMSIZ without its NUL */
-
-/* Connections that are taken over on their way to somebody else. */
-static int
-check_mode(struct conf_load *ld, const struct conf_node *node, struct conf_listener *l)
-{
-	static const char *const only[] = { "keep-source", "intercept-port", "intercept-interface" };
-
-	for (size_t i = 0; i < NITEMS(only) && l->mode == CONF_PLAIN; i++)
-		if (conf_node_child(node, only[i]) != NULL && (i > 0 || l->keep_source))
-			return conf_err(ld->err, place_of(node, only[i]), "%s is for listeners with mode tproxy or redirect", only[i]);
-	if (l->keep_source && l->protocol != CONF_SMTP)
-		return conf_err(ld->err, place_of(node, "keep-source"), "keep-source is supported for protocol smtp only");
-	if (l->intercept_interface != NULL && strlen(l->intercept_interface) > INTERFACE_MAX)
-		return conf_err(ld->err, place_of(node, "intercept-interface"), "the name of an interface has at most %d characters",
-		    INTERFACE_MAX);
-	if (l->mode != CONF_PLAIN && l->intercept_port == 0)
-		l->intercept_port = l->protocol == CONF_POP3 ? 110 : 25;
-	return 0;
-}
-
-static int
-check_listener(struct conf_load *ld, const struct conf_node *node, struct conf_listener *l)
-{
-	bool has_tls = conf_node_child(node, "tls") != NULL;
-
-	if (conf_node_child(node, "tls-mode") == NULL)
-		l->tls_mode = has_tls ? CONF_TLS_OFFER : CONF_TLS_NONE;
-	if (l->tls_mode != CONF_TLS_NONE && !has_tls)
-		return conf_err(ld->err, place_of(node, "tls-mode"),
-		    "tls-mode other than none needs the setting tls in this listener: the name of a tls block");
-	for (size_t i = 0; i < l->naddresses; i++)
-		if (l->addresses[i].ss.ss_family == AF_UNIX)
-			return conf_err(ld->err, place_of_value(node, "address", i), "a listener's address cannot be a UNIX socket");
-	for (size_t i = 0; i < l->nrelay_from; i++)
-		if (l->relay_from[i].bits == 0)
-			return conf_err(ld->err, place_of_value(node, "relay-from", i),
-			    "this would let everyone send anywhere: name the networks of your own clients");
-	return check_mode(ld, node, l);
-}
-
-/* "address original": what stands there for it gives way to the flag. */
-static int
-check_original(struct conf_load *ld, const struct conf_node *node, struct conf_backend *b)
-{
-	for (size_t i = 0; i < b->naddresses; i++)
-		b->original |= b->addresses[i].ss.ss_family == AF_UNSPEC;
-	if (b->original && b->naddresses > 1)
-		return conf_err(ld->err, place_of_value(node, "address", 1), "address original stands alone");
-	if (b->original)
-		b->naddresses = 0;
-	return 0;
-}
-
-static int
-check_backend(struct conf_load *ld, const struct conf_node *node, struct conf_backend *b)
-{
-	const struct conf_where *where = place_of(node, "tls-mode");
-
-	if (check_original(ld, node, b) == -1)
-		return -1;
-	for (size_t i = 0; i < b->naddresses; i++)
-		if (b->addresses[i].ss.ss_family == AF_UNIX)
-			return conf_err(ld->err, place_of_value(node, "address", i),
-			    "UNIX sockets are not supported yet: give the backend a port on 127.0.0.1");
-	if (!b->tls_verify || (b->tls_mode != CONF_TLS_REQUIRE && b->tls_mode != CONF_TLS_IMPLICIT))
-		return 0;
-	if (b->tls_name == NULL)
-		return conf_err(ld->err, where, "tls-mode %s with tls-verify on needs the setting tls-name: the name that the "
-		    "backend's certificate bears", b->tls_mode == CONF_TLS_REQUIRE ? "require" : "implicit");
-	if (b->tls_ca.bytes != NULL || conf_value_blob(ld, SYSTEM_STORE, where, &b->tls_ca) == 0)
-		return 0;
-	return err_set(ld->err, "%s (install ca-certificates or set tls-ca)", ld->err->text);
-}
-
-/* One of the two may be a default: the message points at what was written. */
-static int
-check_profile(struct conf_load *ld, const struct conf_node *node, const struct conf_profile *p)
-{
-	bool refuse_is_written = conf_node_child(node, "refuse-score") != NULL;
-
-	if (p->refuse_score >= p->tag_score)
-		return 0;
-	return conf_err(ld->err, place_of(node, refuse_is_written ? "refuse-score" : "tag-score"),
-	    "refuse-score is below tag-score: nothing could be tagged");
-}
-
-int
-conf_check_block(struct conf_load *ld, enum conf_block block, const struct conf_node *node, void *at)
-{
-	if (block == CONF_IN_LISTENER)
-		return check_listener(ld, node, at);
-	if (block == CONF_IN_BACKEND)
-		return check_backend(ld, node, at);
-	if (block == CONF_IN_PROFILE)
-		return check_profile(ld, node, at);
-	return 0;
-}
 
 static int
 check_hostname(struct conf_load *ld, const struct conf_where *top)
@@ -178,26 +54,6 @@ resolve_auto(struct conf_load *ld, const struct conf_where *top)
 	return 0;
 }
 
-static int
-check_once(struct conf_load *ld, struct conf_index *index, const char *what)
-{
-	const struct conf_entry *first, *second;
-
-	if (!conf_index_sort(index, &first, &second))
-		return 0;
-	return conf_err(ld->err, &second->where, "%s %s stands in two places: first at %s:%u:%u",
-	    what, second->key, first->where.file, first->where.line, first->where.column);
-}
-
-/* The next block of this name, from `node` on. The structs stand in the order of their nodes. */
-static const struct conf_node *
-next_block(const struct conf_node *node, const char *name)
-{
-	while (node != NULL && !(node->is_block && strcmp(node->words[0].text, name) == 0))
-		node = node->next;
-	return node;
-}
-
 static void
 index_addresses(struct conf_index *index, const struct conf_node *node, const struct conf_listener *l)
 {
@@ -216,14 +72,18 @@ check_addresses(struct conf_load *ld)
 {
 	const struct conf *conf = ld->conf;
 	const struct conf_node *node = conf->tree->nodes[0]->first;
+	const struct conf_entry *first, *second;
 	struct conf_index index = { 0 };
-	int rc;
+	int rc = 0;
 
 	for (size_t i = 0; i < conf->nlisteners; i++, node = node->next) {
-		node = next_block(node, "listener");
+		node = conf_tree_block(node, "listener");
 		index_addresses(&index, node, conf->listeners[i]);
 	}
-	rc = check_once(ld, &index, "the listener address");
+	conf_index_sort(&index);
+	if (conf_index_twice(&index, &first, &second))
+		rc = conf_err(ld->err, &second->where, "the listener address %s stands in two places: first at %s:%u:%u",
+		    second->key, first->where.file, first->where.line, first->where.column);
 	conf_index_free(&index);
 	return rc;
 }
@@ -235,9 +95,9 @@ check_sizes(struct conf_load *ld)
 	const struct conf_node *node = conf->tree->nodes[0]->first;
 
 	for (size_t i = 0; i < conf->nlisteners; i++, node = node->next) {
-		node = next_block(node, "listener");
+		node = conf_tree_block(node, "listener");
 		if (conf->listeners[i]->max_size > conf->spool_memory)
-			return conf_err(ld->err, place_of(node, "max-size"),
+			return conf_err(ld->err, conf_tree_place(node, "max-size"),
 			    "this listener's max-size is more than spool-memory: such a message could never be taken");
 	}
 	return 0;
@@ -253,27 +113,101 @@ check_protocols(struct conf_load *ld)
 	for (size_t i = 0; i < conf->nlisteners; i++, node = node->next) {
 		struct conf_listener *l = conf->listeners[i];
 
-		node = next_block(node, "listener");
+		node = conf_tree_block(node, "listener");
 		if (l->protocol == CONF_POP3 && (l->backend == NULL || l->backend->protocol != CONF_IMAP))
-			return conf_err(ld->err, place_of(node, "backend"),
+			return conf_err(ld->err, conf_tree_place(node, "backend"),
 			    "a listener with protocol pop3 needs the setting backend: a backend block with protocol imap");
 		if (l->protocol == CONF_POP3 && l->tls_mode == CONF_TLS_NONE && !l->plaintext_login)
-			return conf_err(ld->err, place_of(node, "protocol"),
+			return conf_err(ld->err, conf_tree_place(node, "protocol"),
 			    "nobody could log in here: set tls, or plaintext-login on");
 		if (l->protocol == CONF_POP3 && conf_node_child(node, "idle-timeout") == NULL)
 			l->idle_timeout = POP3_IDLE;
 		if (l->protocol != CONF_POP3 && l->backend != NULL)
-			return conf_err(ld->err, place_of(node, "backend"),
+			return conf_err(ld->err, conf_tree_place(node, "backend"),
 			    "a listener with protocol smtp has no backend of its own: routes say where mail goes");
 	}
-	node = conf->tree->nodes[0]->first;
-	for (size_t i = 0; i < conf->nroutes; i++, node = node->next) {
-		node = next_block(node, "route");
-		if (conf->routes[i]->backend->protocol == CONF_IMAP)
-			return conf_err(ld->err, place_of(node, "backend"),
-			    "a route's backend speaks smtp or lmtp, not imap");
+	return 0;
+}
+
+/* A transaction that goes on at another server goes on in the same protocol. */
+static int
+check_backends_of(struct conf_load *ld, const struct conf_node *node, const struct conf_route *r, const struct conf_listener *plain)
+{
+	for (size_t i = 0; i < r->nbackends; i++) {
+		const struct conf_backend *b = r->backends[i];
+		const struct conf_where *where = i == 0 ? conf_tree_place(node, "backend") : conf_tree_place_of_value(node, "backend", i);
+
+		if (b->protocol == CONF_IMAP)
+			return conf_err(ld->err, where, "a route's backend speaks smtp or lmtp, not imap");
+		if (b->protocol != r->backend->protocol)
+			return conf_err(ld->err, where, "all backends of a route speak the same protocol, but %s speaks %s and %s %s",
+			    r->backend->name, conf_row_word(CONF_IN_BACKEND, "protocol", r->backend->protocol),
+			    b->name, conf_row_word(CONF_IN_BACKEND, "protocol", b->protocol));
+		if (b->original && r->nbackends > 1)
+			return conf_err(ld->err, where, "a backend with address original stands alone in its route");
+		if (b->original && plain != NULL)
+			return conf_err(ld->err, where, "this backend has address original, but clients of the "
+			    "listener %s were on their way to nobody else: it has mode plain, not tproxy or redirect", plain->name);
 	}
 	return 0;
+}
+
+/* Who is asked for recipients must be able to answer. */
+static int
+check_verify_at(struct conf_load *ld)
+{
+	const struct conf *conf = ld->conf;
+	const struct conf_node *node = conf->tree->nodes[0]->first;
+
+	for (size_t i = 0; i < conf->nbackends; i++, node = node->next) {
+		const struct conf_backend *b = conf->backends[i];
+
+		node = conf_tree_block(node, "backend");
+		if (b->verify_at == NULL)
+			continue;
+		if (b->protocol == CONF_IMAP || b->verify_at->protocol == CONF_IMAP || b->verify_at->original)
+			return conf_err(ld->err, conf_tree_place(node, "verify-recipients"),
+			    "verify-recipients is for backends that speak smtp or lmtp and names one with addresses of its own");
+		if (b->verify_at == b)
+			return conf_err(ld->err, conf_tree_place(node, "verify-recipients"),
+			    "verify-recipients names another backend: this one is asked for every recipient anyway");
+	}
+	return 0;
+}
+
+/* Without the file, or without a server in it, there is one on this machine, as the C library has it. */
+static void
+use_resolv_conf(struct conf_load *ld)
+{
+	const struct conf_answer *file = conf_tree_ask(ld->conf->tree, ld->world, CONF_ASK_FILE, CONF_RESOLV_PATH, NULL);
+
+	conf_resolv_read(file != NULL ? (struct slice){ file->bytes, file->len } : SLICE(""), &ld->conf->resolvers, &ld->conf->nresolvers);
+}
+
+static int
+check_resolvers(struct conf_load *ld)
+{
+	const struct conf *conf = ld->conf;
+
+	if (conf->nresolvers == 0 && conf_asks_dns(conf))
+		use_resolv_conf(ld);
+
+	for (size_t i = 0; i < conf->nresolvers; i++)
+		if (conf->resolvers[i].ss.ss_family == AF_UNIX)
+			return conf_err(ld->err, conf_tree_place_of_value(conf->tree->nodes[0], "resolver", i), "a DNS server has no UNIX socket");
+	return 0;
+}
+
+/* What follows from references: the first ones, which many readers are content with. */
+static void
+fill_firsts(struct conf *conf)
+{
+	for (size_t i = 0; i < conf->nlisteners; i++)
+		conf->listeners[i]->tls = conf->listeners[i]->ntlses > 0 ? conf->listeners[i]->tlses[0] : NULL;
+	for (size_t i = 0; i < conf->nroutes; i++)
+		conf->routes[i]->backend = conf->routes[i]->backends[0];
+	for (size_t i = 0; i < conf->nbackends; i++)
+		conf->backends[i]->slot = (unsigned)i;
 }
 
 static const struct conf_listener *
@@ -287,23 +221,22 @@ plain_listener(const struct conf *conf)
 
 /* Where a client was on its way to is known only of those that were taken over. */
 static int
-check_originals(struct conf_load *ld)
+check_routes(struct conf_load *ld)
 {
 	const struct conf *conf = ld->conf;
 	const struct conf_listener *plain = plain_listener(conf);
 	const struct conf_node *node = conf->tree->nodes[0]->first;
 
 	for (size_t i = 0; i < conf->nlisteners; i++, node = node->next) {
-		node = next_block(node, "listener");
+		node = conf_tree_block(node, "listener");
 		if (conf->listeners[i]->backend != NULL && conf->listeners[i]->backend->original)
-			return conf_err(ld->err, place_of(node, "backend"), "a backend with address original is supported for protocol smtp only");
+			return conf_err(ld->err, conf_tree_place(node, "backend"), "a backend with address original is supported for protocol smtp only");
 	}
 	node = conf->tree->nodes[0]->first;
 	for (size_t i = 0; i < conf->nroutes; i++, node = node->next) {
-		node = next_block(node, "route");
-		if (conf->routes[i]->backend->original && plain != NULL)
-			return conf_err(ld->err, place_of(node, "backend"), "this backend has address original, but clients of the "
-			    "listener %s were on their way to nobody else: it has mode plain, not tproxy or redirect", plain->name);
+		node = conf_tree_block(node, "route");
+		if (check_backends_of(ld, node, conf->routes[i], plain) == -1)
+			return -1;
 	}
 	return 0;
 }
@@ -317,27 +250,13 @@ speaks(const struct conf *conf, enum conf_protocol protocol)
 	return false;
 }
 
-static int
-check_domains(struct conf_load *ld)
-{
-	struct conf *conf = ld->conf;
-	const struct conf_node *node = conf->tree->nodes[0]->first;
-
-	conf->domains = mem_new(sizeof(*conf->domains));
-	for (size_t i = 0; i < conf->nroutes; i++, node = node->next) {
-		node = next_block(node, "route");
-		for (size_t k = 0; k < conf->routes[i]->ndomains; k++)
-			conf_index_add(conf->domains, conf->routes[i]->domains[k], conf->routes[i], &node->words[k + 1].where);
-	}
-	return check_once(ld, conf->domains, "the route of");
-}
-
 int
 conf_check_whole(struct conf_load *ld)
 {
 	const struct conf_where *end = &ld->conf->tree->nodes[0]->end;
 	const struct conf_where top = { end->file, 1, 1 };
 
+	fill_firsts(ld->conf);
 	if (check_hostname(ld, &top) == -1 || resolve_auto(ld, &top) == -1)
 		return -1;
 	if (ld->conf->nlisteners == 0)
@@ -346,7 +265,9 @@ conf_check_whole(struct conf_load *ld)
 		return conf_err(ld->err, end, "expected at least one block backend NAME { ... }");
 	if (ld->conf->nroutes == 0 && speaks(ld->conf, CONF_SMTP))
 		return conf_err(ld->err, end, "expected at least one block route DOMAIN { ... }: without one no mail could be taken");
-	if (check_addresses(ld) == -1 || check_protocols(ld) == -1 || check_originals(ld) == -1)
+	if (check_addresses(ld) == -1 || check_protocols(ld) == -1 || check_routes(ld) == -1)
 		return -1;
-	return check_sizes(ld) == -1 || check_domains(ld) == -1 ? -1 : 0;
+	if (check_verify_at(ld) == -1 || check_resolvers(ld) == -1)
+		return -1;
+	return check_sizes(ld);
 }

@@ -6,12 +6,21 @@
 #include "proxy/base/mem.h"
 
 void
-conf_index_add(struct conf_index *index, const char *key, const void *what, const struct conf_where *where)
+conf_index_lend(struct conf_index *index, const char *key, const void *what, const struct conf_where *where)
 {
 	size_t turn = index->n;
 	struct conf_entry *entry = mem_push(&index->entries, &index->n, sizeof(*entry));
 
-	*entry = (struct conf_entry){ mem_str(key), what, *where, turn };
+	*entry = (struct conf_entry){ .key = key, .what = what, .where = *where, .turn = turn };
+}
+
+void
+conf_index_add(struct conf_index *index, const char *key, const void *what, const struct conf_where *where)
+{
+	char *own = mem_str(key);
+
+	conf_index_lend(index, own, what, where);
+	index->entries[index->n - 1].own = own;
 }
 
 static int
@@ -25,11 +34,16 @@ by_key(const void *a, const void *b)
 	return one->turn < other->turn ? -1 : 1;
 }
 
-bool
-conf_index_sort(struct conf_index *index, const struct conf_entry **first, const struct conf_entry **second)
+void
+conf_index_sort(struct conf_index *index)
 {
 	if (index->n > 0)
 		qsort(index->entries, index->n, sizeof(*index->entries), by_key);
+}
+
+bool
+conf_index_twice(const struct conf_index *index, const struct conf_entry **first, const struct conf_entry **second)
+{
 	for (size_t i = 1; i < index->n; i++)
 		if (strcmp(index->entries[i - 1].key, index->entries[i].key) == 0) {
 			*first = &index->entries[i - 1];
@@ -39,27 +53,47 @@ conf_index_sort(struct conf_index *index, const struct conf_entry **first, const
 	return false;
 }
 
-static int
-to_key(const void *key, const void *entry)
+/* The first entry that does not stand before the key. */
+static size_t
+lower_bound(const struct conf_index *index, const char *key)
 {
-	return strcmp(key, ((const struct conf_entry *)entry)->key);
+	size_t low = 0, high = index->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(index->entries[middle].key, key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct conf_entry *
+conf_index_all(const struct conf_index *index, const char *key, size_t *n)
+{
+	size_t at = lower_bound(index, key);
+
+	*n = 0;
+	while (at + *n < index->n && strcmp(index->entries[at + *n].key, key) == 0)
+		(*n)++;
+	return *n > 0 ? &index->entries[at] : NULL;
 }
 
 const void *
 conf_index_find(const struct conf_index *index, const char *key)
 {
-	const struct conf_entry *entry = NULL;
+	size_t at = lower_bound(index, key);
 
-	if (index->n > 0)
-		entry = bsearch(key, index->entries, index->n, sizeof(*index->entries), to_key);
-	return entry != NULL ? entry->what : NULL;
+	return at < index->n && strcmp(index->entries[at].key, key) == 0 ? index->entries[at].what : NULL;
 }
 
 void
 conf_index_free(struct conf_index *index)
 {
 	for (size_t i = 0; i < index->n; i++)
-		free(index->entries[i].key);
+		free(index->entries[i].own);
 	free(index->entries);
 	*index = (struct conf_index){ 0 };
 }

@@ -36,16 +36,6 @@ check_semicolons(struct conf_load *ld, enum conf_block block, const struct conf_
 }
 
 static int
-set_preset(struct conf_load *ld, const struct conf_row *row, const struct conf_node *node, void *at)
-{
-	const struct conf_where *where = node->nwords > 0 ? &node->words[0].where : &built_in;
-	struct conf_word words[] = { { (char *)row->name, *where }, { (char *)row->preset, *where } };
-	struct conf_node setting = { .words = words, .nwords = NITEMS(words), .end = *where };
-
-	return conf_value_set(ld, row, &setting, at);
-}
-
-static int
 missing(struct conf_load *ld, const struct conf_row *row, const struct conf_node *node)
 {
 	struct buf text;
@@ -58,11 +48,13 @@ missing(struct conf_load *ld, const struct conf_row *row, const struct conf_node
 	return -1;
 }
 
-/* What was not written gets its preset. */
+/* What was not written gets its preset; what profiles have from each other comes later. */
 static int
 fill_up(struct conf_load *ld, enum conf_block block, const struct conf_node *node, void *at,
     const struct conf_node *const *seen)
 {
+	const struct conf_where *where = node->nwords > 0 ? &node->words[0].where : &built_in;
+
 	for (size_t i = 0; i < conf_nrows; i++) {
 		const struct conf_row *row = &conf_rows[i];
 
@@ -70,7 +62,7 @@ fill_up(struct conf_load *ld, enum conf_block block, const struct conf_node *nod
 			continue;
 		if (row->must)
 			return missing(ld, row, node);
-		if (row->preset != NULL && set_preset(ld, row, node, at) == -1)
+		if (row->preset != NULL && !row->inherits && conf_value_preset(ld, row, where, at) == -1)
 			return -1;
 	}
 	return 0;
@@ -129,7 +121,7 @@ load_label(struct conf_load *ld, enum conf_block block, const struct conf_node *
 	if (conf_value_set(ld, row, node, at) == -1)
 		return -1;
 	if (row->type == CONF_TYPE_NAME)
-		conf_index_add(&ld->names[block], node->words[1].text, at, &node->words[0].where);
+		conf_index_lend(&ld->names[block], node->words[1].text, at, &node->words[0].where);
 	return 0;
 }
 
@@ -203,7 +195,8 @@ sort_names(struct conf_load *ld)
 	for (enum conf_block block = CONF_IN_MAIN; block < CONF_BLOCKS; block++) {
 		const struct conf_entry *first, *second;
 
-		if (conf_index_sort(&ld->names[block], &first, &second))
+		conf_index_sort(&ld->names[block]);
+		if (conf_index_twice(&ld->names[block], &first, &second))
 			return conf_err(ld->err, &second->where, "there are two %s blocks called %s: the first at %s:%u:%u",
 			    conf_block_rows[block].name, second->key, first->where.file, first->where.line, first->where.column);
 	}
@@ -223,6 +216,18 @@ unknown_reference(struct conf_load *ld, const struct conf_reference *r)
 	    conf_block_rows[r->row->refers].name, SHOWN, r->name, conf_hint_text(&hint, text));
 }
 
+static void
+point_at(const struct conf_reference *r, const void *block)
+{
+	char *at = r->at;
+
+	if (conf_row_is_list(r->row)) {
+		memcpy(&at, r->at, sizeof(at));
+		at += r->turn * sizeof(block);
+	}
+	memcpy(at, &block, sizeof(block));
+}
+
 static int
 resolve_references(struct conf_load *ld)
 {
@@ -232,7 +237,7 @@ resolve_references(struct conf_load *ld)
 
 		if (block == NULL)
 			return unknown_reference(ld, r);
-		memcpy(r->at, &block, sizeof(block));
+		point_at(r, block);
 	}
 	return 0;
 }
@@ -244,7 +249,9 @@ load_all(struct conf_load *ld)
 		return -1;
 	if (sort_names(ld) == -1 || resolve_references(ld) == -1)
 		return -1;
-	return conf_check_whole(ld);
+	if (conf_fill_profiles(ld) == -1 || conf_check_whole(ld) == -1)
+		return -1;
+	return conf_fill_choices(ld);
 }
 
 struct conf *
@@ -303,6 +310,14 @@ free_blocks(struct conf *conf, enum conf_block block)
 	free(list);
 }
 
+static void
+free_index(struct conf_index *index)
+{
+	if (index != NULL)
+		conf_index_free(index);
+	free(index);
+}
+
 void
 conf_unref(struct conf **cp)
 {
@@ -316,9 +331,8 @@ conf_unref(struct conf **cp)
 			free_blocks(conf, block);
 	conf_rows_free(CONF_IN_ANTIVIRUS, &conf->antivirus);
 	conf_rows_free(CONF_IN_MAIN, conf);
-	if (conf->domains != NULL)
-		conf_index_free(conf->domains);
-	free(conf->domains);
+	free_index(conf->domains);
+	free_index(conf->choices);
 	conf_tree_free(&conf->tree);
 	free(conf);
 }

@@ -3,11 +3,16 @@
 #include <string.h>
 
 #include "conf/conf.h"
-#include "proxy/base/slice.h"
+#include "proxy/base/b64.h"
+#include "proxy/base/mem.h"
 
 #define DOMAIN_MAX 253
 #define LABEL_MAX  63
 #define USER_MAX   32
+#define LOCAL_MAX  64	/* RFC 5321 section 4.5.3.1.1 */
+#define LOGIN_MAX  255
+#define PIN        "sha256//"
+#define PIN_OCTETS 32
 #define WORDS_MAX  400	/* leaves room for code and line end in the 512 octets of RFC 5321 section 4.5.3.1.5 */
 
 static bool
@@ -58,6 +63,31 @@ conf_domain_fault(const char *text)
 	return fault;
 }
 
+/* What stands before the "@": as RFC 5321 section 4.1.2 has it without quotes, or in UTF-8 (RFC 6531). */
+static const char *
+local_fault(struct slice local)
+{
+	if (local.len == 0 || local.len > LOCAL_MAX)
+		return "1 to 64 octets stand before the \"@\"";
+	for (size_t i = 0; i < local.len; i++)
+		if (slice_has(SLICE(" \"(),:;<>@[\\]"), local.at[i]))
+			return "write what stands before the \"@\" without quotes, blanks and signs";
+	return NULL;
+}
+
+const char *
+conf_recipient_fault(const char *text)
+{
+	const char *at = strrchr(text, '@'), *fault;
+
+	if (at == NULL)
+		return conf_domain_fault(text[0] == '.' ? text + 1 : text);
+	if (text[0] == '*')
+		return "write example.org for all recipients of a domain";
+	fault = local_fault((struct slice){ text, (size_t)(at - text) });
+	return fault != NULL ? fault : conf_domain_fault(at + 1);
+}
+
 const char *
 conf_route_fault(const char *text)
 {
@@ -65,7 +95,7 @@ conf_route_fault(const char *text)
 		return NULL;
 	if (text[0] == '*')
 		return "write .example.org for what is below a domain, or * alone for all others";
-	return conf_domain_fault(text[0] == '.' ? text + 1 : text);
+	return conf_recipient_fault(text);
 }
 
 const char *
@@ -107,7 +137,50 @@ conf_user_fault(const char *text)
 }
 
 const char *
-conf_words_fault(const char *text)
+conf_login_fault(const char *text)
+{
+	return text[0] == '\0' || strlen(text) > LOGIN_MAX ? "a user's name has 1 to 255 octets" : NULL;
+}
+
+const char *
+conf_who_fault(const char *text)
+{
+	if (strcmp(text, "*") == 0)
+		return NULL;
+	if (slice_starts(slice_of(text), "*@"))
+		return conf_domain_fault(text + 2);
+	if (strchr(text, '*') != NULL)
+		return "write *@example.org for all of a domain, or * alone for any user";
+	return conf_login_fault(text);
+}
+
+/* {word} is one of ours; a brace for itself is a brace. */
+static bool
+knows_words(struct slice text)
+{
+	static const char *const known[] = { "id", "from", "to", "host" };
+
+	while (slice_has(text, '{')) {
+		struct slice word;
+		size_t len = 0;
+
+		slice_cut(&text, '{');
+		while (len < text.len && text.at[len] >= 'a' && text.at[len] <= 'z')
+			len++;
+		word = slice_part(text, 0, len);
+		if (len == 0 || len == text.len || text.at[len] != '}')
+			continue;
+		len = 0;
+		while (len < NITEMS(known) && !slice_is(word, known[len]))
+			len++;
+		if (len == NITEMS(known))
+			return false;
+	}
+	return true;
+}
+
+const char *
+conf_refusal_fault(const char *text)
 {
 	struct slice words = slice_of(text);
 
@@ -116,5 +189,31 @@ conf_words_fault(const char *text)
 	for (size_t i = 0; i < words.len; i++)
 		if (words.at[i] < ' ' || words.at[i] > '~')
 			return "it must be ASCII, because it stands in a line of SMTP";
+	return knows_words(words) ? NULL : "what can be filled in is {id}, {from}, {to} and {host}";
+}
+
+const char *
+conf_ciphers_fault(const char *text)
+{
+	struct slice ciphers = slice_of(text);
+
+	if (ciphers.len == 0)
+		return "it is empty";
+	for (size_t i = 0; i < ciphers.len; i++)
+		if (!is_letter(ciphers.at[i]) && !is_digit(ciphers.at[i]) && !slice_has(SLICE(":+-!@=_., "), ciphers.at[i]))
+			return "it is made of ciphers' names and \":\", \"+\", \"-\", \"!\", \"@\", \"=\"";
 	return NULL;
+}
+
+const char *
+conf_pin_fault(const char *text)
+{
+	struct slice pin = slice_of(text);
+	struct buf digest;
+	bool good;
+
+	buf_init(&digest, PIN_OCTETS);
+	good = slice_starts(pin, PIN) && b64_decode(&digest, slice_part(pin, strlen(PIN), pin.len)) && buf_len(&digest) == PIN_OCTETS;
+	buf_free(&digest);
+	return good ? NULL : "it is made of sha256// and the 44 characters that 32 octets are in base64";
 }

@@ -9,7 +9,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/base/wire.h"
 
-#define MAGIC 0x47500001u	/* counted up whenever the bytes change: another binary may be at the other end */
+#define MAGIC 0x47500002u	/* counted up whenever the bytes change: another binary may be at the other end */
 
 static bool
 put_text(struct buf *out, const char *text)
@@ -192,7 +192,7 @@ get_answers(struct wire_in *in, struct conf_tree *tree)
 		struct slice bytes;
 
 		*slot = a = mem_new(sizeof(*a));
-		a->ask = (enum conf_ask)wire_u8(in);
+		a->ask = (enum conf_question)wire_u8(in);
 		a->about = get_text(in);
 		bytes = wire_bytes(in);
 		a->bytes = mem_slice(bytes);
@@ -202,7 +202,7 @@ get_answers(struct wire_in *in, struct conf_tree *tree)
 
 /* Everything that may be asked is in the tree's answers already. */
 static int
-ask_nobody(void *arg, enum conf_ask ask, const char *about, struct conf_answer *a, struct err *err)
+ask_nobody(void *arg, enum conf_question ask, const char *about, struct conf_answer *a, struct err *err)
 {
 	(void)arg;
 	(void)ask;

@@ -1,10 +1,7 @@
 #include "conf/conf_rows.h"
 
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "conf/conf_units.h"
 #include "proxy/base/mem.h"
 
 /* An offset that does not compile when the field is not of the type that the row writes. */
@@ -22,10 +19,14 @@
 #define LOG(in, field, path)        .type = CONF_TYPE_LOG, .at = AT(in, field, enum log_kind), .also = AT(in, path, char *)
 #define BLOB(in, field)             .type = CONF_TYPE_BLOB, .at = AT(in, field, struct conf_blob)
 #define REFERENCE(in, field, to, kind) .type = CONF_TYPE_REFERENCE, .at = AT(in, field, const struct to *), .refers = kind
+#define REFERENCES(in, field, to, kind) .type = CONF_TYPE_REFERENCES, LIST(in, field, const struct to *), .refers = kind
+#define FLAGS(in, field, list)      .type = CONF_TYPE_FLAGS, .at = AT(in, field, unsigned), .words = list
 #define ADDRESSES(in, field)        .type = CONF_TYPE_ADDRESSES, LIST(in, field, struct addr)
+#define PLACES(in, field, most)     .type = CONF_TYPE_PLACES, LIST(in, field, struct conf_place), .max = most
 #define NETWORKS(in, field)         .type = CONF_TYPE_NETWORKS, LIST(in, field, struct net)
 #define TEXTS(in, field, kind)      .type = CONF_TYPE_##kind, LIST(in, field, char *)
 #define MUST                        .must = true
+#define INHERITS                    .inherits = true
 
 #define K ((int64_t)1 << 10)
 #define M ((int64_t)1 << 20)
@@ -56,10 +57,11 @@ const struct conf_block_row conf_block_rows[CONF_BLOCKS] = {
 		"A mail server that takes the messages, and how it is spoken to.",
 		BLOCK(conf_backend, backends) },
 	[CONF_IN_ROUTE] = { "route", "DOMAIN...",
-		"Which backend gets the mail of a recipient's domain. What has no route is refused.",
+		"Which backend gets the mail of a recipient. What has no route is refused.",
 		BLOCK(conf_route, routes) },
 	[CONF_IN_PROFILE] = { "profile", "NAME",
-		"What is done with what the rules and the antivirus find. The profile \"default\" exists even when not written.",
+		"What is done with what the rules and the antivirus find. The profile \"default\" exists even when not written, "
+		"and says what others do not (but see from).",
 		BLOCK(conf_profile, profiles) },
 };
 
@@ -69,7 +71,11 @@ static const struct conf_enum_word levels[] = {
 };
 
 static const struct conf_enum_word versions[] = {
-	{ "1.2", CONF_TLS_1_2 }, { "1.3", CONF_TLS_1_3 }, { NULL, 0 },
+	{ "1.0", CONF_TLS_1_0 }, { "1.1", CONF_TLS_1_1 }, { "1.2", CONF_TLS_1_2 }, { "1.3", CONF_TLS_1_3 }, { NULL, 0 },
+};
+
+static const struct conf_enum_word client_certificates[] = {
+	{ "off", CONF_CLIENT_CERT_OFF }, { "ask", CONF_CLIENT_CERT_ASK }, { "require", CONF_CLIENT_CERT_REQUIRE }, { NULL, 0 },
 };
 
 static const struct conf_enum_word tls_modes[] = {
@@ -91,17 +97,57 @@ static const struct conf_enum_word modes[] = {
 	{ "plain", CONF_PLAIN }, { "tproxy", CONF_TPROXY }, { "redirect", CONF_REDIRECT }, { NULL, 0 },
 };
 
+static const struct conf_enum_word extensions[] = {
+	{ "none", 0 },
+	{ "PIPELINING", CONF_EXT_PIPELINING }, { "SIZE", CONF_EXT_SIZE }, { "8BITMIME", CONF_EXT_8BITMIME },
+	{ "SMTPUTF8", CONF_EXT_SMTPUTF8 }, { "DSN", CONF_EXT_DSN }, { "ENHANCEDSTATUSCODES", CONF_EXT_ENHANCED },
+	{ "CHUNKING", CONF_EXT_CHUNKING }, { "BINARYMIME", CONF_EXT_BINARYMIME }, { "AUTH", CONF_EXT_AUTH },
+	{ "DELIVERBY", CONF_EXT_DELIVERBY }, { "REQUIRETLS", CONF_EXT_REQUIRETLS }, { "PRDR", CONF_EXT_PRDR },
+	{ "LIMITS", CONF_EXT_LIMITS }, { "ETRN", CONF_EXT_ETRN }, { "VRFY", CONF_EXT_VRFY }, { "EXPN", CONF_EXT_EXPN },
+	{ "HELP", CONF_EXT_HELP }, { "STARTTLS", CONF_EXT_STARTTLS }, { NULL, 0 },
+};
+
+static const struct conf_enum_word newlines[] = {
+	{ "refuse", CONF_NEWLINE_REFUSE }, { "normalize", CONF_NEWLINE_NORMALIZE }, { NULL, 0 },
+};
+
+static const struct conf_enum_word auths[] = {
+	{ "off", CONF_AUTH_OFF }, { "tls", CONF_AUTH_TLS }, { "always", CONF_AUTH_ALWAYS }, { NULL, 0 },
+};
+
+static const struct conf_enum_word mechanisms[] = {
+	{ "PLAIN", CONF_MECH_PLAIN }, { "LOGIN", CONF_MECH_LOGIN }, { "CRAM-MD5", CONF_MECH_CRAM_MD5 },
+	{ "DIGEST-MD5", CONF_MECH_DIGEST_MD5 }, { "SCRAM-SHA-1", CONF_MECH_SCRAM_SHA_1 },
+	{ "SCRAM-SHA-256", CONF_MECH_SCRAM_SHA_256 }, { "SCRAM-SHA-512", CONF_MECH_SCRAM_SHA_512 },
+	{ "XOAUTH2", CONF_MECH_XOAUTH2 }, { "OAUTHBEARER", CONF_MECH_OAUTHBEARER }, { "EXTERNAL", CONF_MECH_EXTERNAL },
+	{ "SCRAM-SHA-1-PLUS", CONF_MECH_SCRAM_SHA_1_PLUS }, { "SCRAM-SHA-256-PLUS", CONF_MECH_SCRAM_SHA_256_PLUS },
+	{ "GSSAPI", CONF_MECH_GSSAPI }, { "NTLM", CONF_MECH_NTLM }, { NULL, 0 },
+};
+
+static const struct conf_enum_word identities[] = {
+	{ "none", CONF_IDENTITY_NONE }, { "proxy-v1", CONF_IDENTITY_PROXY_V1 }, { "proxy-v2", CONF_IDENTITY_PROXY_V2 },
+	{ "xclient", CONF_IDENTITY_XCLIENT }, { "xforward", CONF_IDENTITY_XFORWARD }, { NULL, 0 },
+};
+
 static const struct conf_enum_word no_address[] = {	/* what may stand where an address does */
 	{ "original", 0 }, { NULL, 0 },
 };
 
 static const struct conf_enum_word virus_actions[] = {	/* no accept: who wants that sets antivirus off */
-	{ "tag", CONF_TAG }, { "defer", CONF_DEFER }, { "refuse", CONF_REFUSE }, { NULL, 0 },
+	{ "tag", CONF_TAG }, { "quarantine", CONF_QUARANTINE }, { "defer", CONF_DEFER }, { "refuse", CONF_REFUSE }, { NULL, 0 },
 };
 
 static const struct conf_enum_word actions[] = {
-	{ "accept", CONF_ACCEPT }, { "tag", CONF_TAG }, { "defer", CONF_DEFER },
+	{ "accept", CONF_ACCEPT }, { "tag", CONF_TAG }, { "quarantine", CONF_QUARANTINE }, { "defer", CONF_DEFER },
 	{ "refuse", CONF_REFUSE }, { NULL, 0 },
+};
+
+static const struct conf_enum_word no_score[] = {	/* what may stand where a score does */
+	{ "none", 0 }, { NULL, 0 },
+};
+
+static const struct conf_enum_word splits[] = {
+	{ "quarantine", CONF_SPLIT_QUARANTINE }, { "defer", CONF_SPLIT_DEFER }, { "strictest", CONF_SPLIT_STRICTEST }, { NULL, 0 },
 };
 
 const struct conf_row conf_rows[] = {
@@ -148,6 +194,29 @@ const struct conf_row conf_rows[] = {
 	{ CONF_IN_MAIN, "scan-wait", "30s",
 		"How long a message may wait for a free scanner; then it is put off.",
 		TIME(conf, scan_wait, 10 * MS, 1 * HOUR) },
+	{ CONF_IN_MAIN, "scan-budget", "30s",
+		"How long judging a message may take in all, from its last octet to its verdict; then it is put off.",
+		TIME(conf, scan_budget, 10 * MS, 1 * HOUR) },
+	{ CONF_IN_MAIN, "state-dir", "/var/lib/gatepost",
+		"The directory in which what is to outlive the gateway is kept: quarantine and ledger.",
+		TEXT(conf, state_dir, PATH) },
+	{ CONF_IN_MAIN, "ledger", "on",
+		"Whether a message that was delivered but whose sender did not hear so is answered once without delivering "
+		"it again.",
+		ON_OFF(conf, ledger) },
+	{ CONF_IN_MAIN, "quarantine-size", "1G",
+		"Octets of all messages that are held back; when they are spent, messages for the quarantine are put off.",
+		SIZE(conf, quarantine_size, 1 * M, 1024 * 1024 * G) },
+	{ CONF_IN_MAIN, "quarantine-keep", "30d",
+		"How long a message that is held back is kept; then it is deleted.",
+		TIME(conf, quarantine_keep, 1 * HOUR, 3650 * DAY) },
+	{ CONF_IN_MAIN, "resolver", NULL,
+		"DNS servers: 192.0.2.53 or [2001:db8::53], another port than 53 behind a colon. Without it those of "
+		"/etc/resolv.conf.",
+		ADDRESSES(conf, resolvers), .min = 53, .max = 8 },
+	{ CONF_IN_MAIN, "ticket-rotation", "12h",
+		"How long a key for TLS session tickets is in use; 0s: there are no tickets.",
+		TIME(conf, ticket_rotation, 0, 7 * DAY) },
 	{ CONF_IN_MAIN, "drain-timeout", "30s",
 		"How long a process that is being replaced may still finish its work.",
 		TIME(conf, drain_timeout, 0, 1 * DAY) },
@@ -186,6 +255,18 @@ const struct conf_row conf_rows[] = {
 	{ CONF_IN_TLS, "min-version", "1.2",
 		"The oldest version of TLS that clients may speak.",
 		ENUM(conf_tls, min_version, conf_tls_version, versions) },
+	{ CONF_IN_TLS, "ciphers", NULL,
+		"The ciphers of TLS 1.2 and older, as OpenSSL writes them (ECDHE+AESGCM:!aNULL). Without it OpenSSL's own.",
+		TEXT(conf_tls, ciphers, CIPHERS) },
+	{ CONF_IN_TLS, "security-level", "2",
+		"OpenSSL's security level; TLS before 1.2 needs 0.",
+		NUMBER(conf_tls, security_level, 0, 5) },
+	{ CONF_IN_TLS, "client-certificate", "off",
+		"ask: clients may show a certificate; require: no TLS without one that client-ca has signed.",
+		ENUM(conf_tls, client_certificate, conf_client_certificate, client_certificates) },
+	{ CONF_IN_TLS, "client-ca", NULL,
+		"A PEM file: who may have signed the clients' certificates.",
+		BLOB(conf_tls, client_ca) },
 
 	{ CONF_IN_LISTENER, NULL, NULL,
 		"The name by which log lines call it.",
@@ -197,8 +278,9 @@ const struct conf_row conf_rows[] = {
 		"Where to listen: 192.0.2.1:25, 0.0.0.0:25, [::]:25.",
 		ADDRESSES(conf_listener, addresses), MUST },
 	{ CONF_IN_LISTENER, "tls", NULL,
-		"The tls block whose certificate is shown here.",
-		REFERENCE(conf_listener, tls, conf_tls, CONF_IN_TLS) },
+		"The tls block whose certificate is shown here. Of several the one that has the name the client asks for "
+		"and a key that it can verify; all else is as the first one says.",
+		REFERENCES(conf_listener, tlses, conf_tls, CONF_IN_TLS) },
 	{ CONF_IN_LISTENER, "tls-mode", NULL,
 		"offer: STARTTLS may be used; require: no mail without it; implicit: TLS from the first octet. "
 		"Without this setting: offer when tls is set, else none.",
@@ -233,6 +315,33 @@ const struct conf_row conf_rows[] = {
 	{ CONF_IN_LISTENER, "relay-from", NULL,
 		"Networks whose clients may send to any domain (through the route *); never everyone.",
 		NETWORKS(conf_listener, relay_from) },
+	{ CONF_IN_LISTENER, "proxy-from", NULL,
+		"Networks of proxies in front of us: their connections begin with a PROXY header; never everyone.",
+		NETWORKS(conf_listener, proxy_from) },
+	{ CONF_IN_LISTENER, "xclient-from", NULL,
+		"Networks of relays in front of us that may say XCLIENT and XFORWARD; never everyone.",
+		NETWORKS(conf_listener, xclient_from) },
+	{ CONF_IN_LISTENER, "auth", "off",
+		"Whether clients may authenticate (by the backend, which knows their passwords). tls: only inside of TLS.",
+		ENUM(conf_listener, auth, conf_auth, auths) },
+	{ CONF_IN_LISTENER, "auth-mechanisms",
+		"PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-512 XOAUTH2 OAUTHBEARER EXTERNAL",
+		"The SASL mechanisms that are passed on where the backend has them; EXTERNAL ends here, with the name in the "
+		"client's certificate. DIGEST-MD5: clients put the name by which they call the gateway into digest-uri "
+		"(smtp/NAME). Dovecot takes any name, Cyrus SASL any behind smtp/; a server that compares it must go by the "
+		"gateway's name, or clients must be told the server's. What works behind a gateway only at times has to be named "
+		"here: SCRAM-*-PLUS (client and server see the same certificate), GSSAPI and NTLM (without a security layer).",
+		FLAGS(conf_listener, auth_mechanisms, mechanisms) },
+	{ CONF_IN_LISTENER, "auth-required", "off",
+		"Whether nobody may send mail without having authenticated: a submission service.",
+		ON_OFF(conf_listener, auth_required) },
+	{ CONF_IN_LISTENER, "auth-relays", "on",
+		"Whether who has authenticated may send to any domain (through the route *).",
+		ON_OFF(conf_listener, auth_relays) },
+	{ CONF_IN_LISTENER, "auth-failures", "10",
+		"Failed attempts of one address (IPv6: /64) or for one user in ten minutes, over all workers; who has more is "
+		"put off. Answers to failures come late, up to 8 s. 0: neither.",
+		NUMBER(conf_listener, auth_failures, 0, 100000) },
 	{ CONF_IN_LISTENER, "idle-timeout", "5m",
 		"How long a client may be silent between two commands.",
 		TIME(conf_listener, idle_timeout, 10 * MS, 1 * DAY) },
@@ -242,18 +351,37 @@ const struct conf_row conf_rows[] = {
 	{ CONF_IN_LISTENER, "data-timeout", "3m",
 		"How long a client may be silent inside a message.",
 		TIME(conf_listener, data_timeout, 10 * MS, 1 * DAY) },
+	{ CONF_IN_LISTENER, "min-data-rate", "500",
+		"Octets a second that a message must at least arrive with, on average over data-timeout; 0: any.",
+		SIZE(conf_listener, min_data_rate, 0, 1 * G) },
+	{ CONF_IN_LISTENER, "park-after", "5s",
+		"A message that takes longer to arrive lets its backend's session go meanwhile; 0s: it never does.",
+		TIME(conf_listener, park_after, 0, 1 * HOUR) },
 	{ CONF_IN_LISTENER, "max-size", "50M",
 		"Octets of a message; not more than spool-memory.",
 		SIZE(conf_listener, max_size, 1 * K, 4 * G) },
 	{ CONF_IN_LISTENER, "max-recipients", "1000",
 		"Recipients of one message.",
 		NUMBER(conf_listener, max_recipients, 1, 100000) },
+	{ CONF_IN_LISTENER, "max-messages", "0",
+		"Messages of one connection; 0: any number.",
+		NUMBER(conf_listener, max_messages, 0, 1000000) },
+	{ CONF_IN_LISTENER, "max-per-address", "50",
+		"Connections from one address (of IPv6: from one /64) at the same time; 0: any number.",
+		NUMBER(conf_listener, max_per_address, 0, 1000000) },
 	{ CONF_IN_LISTENER, "max-errors", "20",
 		"Commands of one connection that may be refused; then it is closed.",
 		NUMBER(conf_listener, max_errors, 1, 10000) },
 	{ CONF_IN_LISTENER, "max-hops", "100",
 		"Received fields of a message; more mean that it runs in circles.",
 		NUMBER(conf_listener, max_hops, 1, 1000) },
+	{ CONF_IN_LISTENER, "without", "ETRN EXPN VRFY",
+		"What is not offered here and not passed to backends. What is written takes the place of the default: "
+		"without none; offers all.",
+		FLAGS(conf_listener, without, extensions) },
+	{ CONF_IN_LISTENER, "bare-newline", "refuse",
+		"What is done with a CR or LF that stands alone inside a message: refused, or made a CR LF.",
+		ENUM(conf_listener, bare_newline, conf_newline, newlines) },
 
 	{ CONF_IN_BACKEND, NULL, NULL,
 		"The name by which routes call it.",
@@ -262,9 +390,11 @@ const struct conf_row conf_rows[] = {
 		"What the mail server speaks.",
 		ENUM(conf_backend, protocol, conf_protocol, back_protocols) },
 	{ CONF_IN_BACKEND, "address", NULL,
-		"Where the mail server listens; several are tried in this order. original: the server that the client was "
-		"on its way to, for listeners with mode tproxy or redirect.",
-		ADDRESSES(conf_backend, addresses), .words = no_address, MUST },
+		"Where the mail server listens: 192.0.2.1:25, [2001:db8::1]:25, unix:/run/lmtp, mail.example.org:25, "
+		"mx:example.org (its MX records). A UNIX socket must be open to the user that `user` names. Several are tried in "
+		"this order, or share the work where weight=N stands behind them. original: the server that the client was on its "
+		"way to, for listeners with mode tproxy or redirect.",
+		PLACES(conf_backend, places, 64), .words = no_address, MUST },
 	{ CONF_IN_BACKEND, "tls-mode", "none",
 		"offer: STARTTLS where the server has it, unverified; require: STARTTLS always; implicit: TLS from "
 		"the first octet.",
@@ -273,11 +403,62 @@ const struct conf_row conf_rows[] = {
 		"Whether tls-mode require and implicit want a certificate that is valid for tls-name.",
 		ON_OFF(conf_backend, tls_verify) },
 	{ CONF_IN_BACKEND, "tls-name", NULL,
-		"The name that the server's certificate must bear.",
+		"The name that the server's certificate must bear. Without it the host's own, where every address is the name of "
+		"a host; mail servers that an MX record names need it, for nobody has signed that record.",
 		TEXT(conf_backend, tls_name, HOST) },
 	{ CONF_IN_BACKEND, "tls-ca", NULL,
 		"A PEM file: who may have signed the server's certificate. Without it the system's store.",
 		BLOB(conf_backend, tls_ca) },
+	{ CONF_IN_BACKEND, "tls-min-version", "1.2",
+		"The oldest version of TLS that is spoken with the server.",
+		ENUM(conf_backend, tls_min_version, conf_tls_version, versions) },
+	{ CONF_IN_BACKEND, "tls-pin", NULL,
+		"sha256//BASE64 of the server's public key, as curl --pinnedpubkey has it. Any of them will do, and takes the "
+		"place of tls-ca and tls-name.",
+		TEXTS(conf_backend, tls_pins, PINS) },
+	{ CONF_IN_BACKEND, "tls-client", NULL,
+		"The tls block whose certificate is shown to the server if it asks for one.",
+		REFERENCE(conf_backend, tls_client, conf_tls, CONF_IN_TLS) },
+	{ CONF_IN_BACKEND, "client-identity", "none",
+		"How the server hears who the client is: by a PROXY header, XCLIENT or XFORWARD. It must have been told to "
+		"believe us.",
+		ENUM(conf_backend, identity, conf_identity, identities) },
+	{ CONF_IN_BACKEND, "login-user", NULL,
+		"As whom the gateway itself authenticates at the server (AUTH PLAIN).",
+		TEXT(conf_backend, login_user, LOGIN) },
+	{ CONF_IN_BACKEND, "login-password", NULL,
+		"A file with one line: the password to login-user.",
+		BLOB(conf_backend, login_password) },
+	{ CONF_IN_BACKEND, "max-sessions", "200",
+		"Sessions with the server at the same time, of all workers together; 0: any number.",
+		NUMBER(conf_backend, max_sessions, 0, 100000) },
+	{ CONF_IN_BACKEND, "session-wait", "30s",
+		"How long a client waits for a session when all are in use; then it is put off.",
+		TIME(conf_backend, session_wait, 0, 1 * HOUR) },
+	{ CONF_IN_BACKEND, "keep-sessions", "20",
+		"Idle sessions that each worker keeps for the next client; 0: none.",
+		NUMBER(conf_backend, keep_sessions, 0, 10000) },
+	{ CONF_IN_BACKEND, "keep-time", "30s",
+		"How long a session is kept idle.",
+		TIME(conf_backend, keep_time, 10 * MS, 1 * DAY) },
+	{ CONF_IN_BACKEND, "session-age", "5m",
+		"From this age on a session is not used again.",
+		TIME(conf_backend, session_age, 10 * MS, 1 * DAY) },
+	{ CONF_IN_BACKEND, "session-messages", "100",
+		"After so many messages a session is not used again.",
+		NUMBER(conf_backend, session_messages, 1, 1000000) },
+	{ CONF_IN_BACKEND, "chunking", "on",
+		"Whether messages go by BDAT to a server that has CHUNKING.",
+		ON_OFF(conf_backend, chunking) },
+	{ CONF_IN_BACKEND, "verify-recipients", NULL,
+		"The backend that is asked whether a recipient exists, for a server that takes all and bounces later.",
+		REFERENCE(conf_backend, verify_at, conf_backend, CONF_IN_BACKEND) },
+	{ CONF_IN_BACKEND, "verify-good", "2h",
+		"How long the answer that a recipient exists is remembered.",
+		TIME(conf_backend, verify_good, 0, 7 * DAY) },
+	{ CONF_IN_BACKEND, "verify-bad", "10m",
+		"How long the answer that there is no such recipient is remembered.",
+		TIME(conf_backend, verify_bad, 0, 7 * DAY) },
 	{ CONF_IN_BACKEND, "connect-timeout", "30s",
 		"How long connecting may take.",
 		TIME(conf_backend, connect_timeout, 10 * MS, 1 * HOUR) },
@@ -295,11 +476,18 @@ const struct conf_row conf_rows[] = {
 		TIME(conf_backend, grace, 0, 1 * DAY) },
 
 	{ CONF_IN_ROUTE, NULL, NULL,
-		"example.org, .example.org (all below it), or * (all others: only for clients that may relay).",
+		"example.org, .example.org (all below it), bob@example.org, file:PATH (such words, one in a line), or * (all "
+		"others: only for clients that may relay).",
 		TEXTS(conf_route, domains, DOMAINS) },
 	{ CONF_IN_ROUTE, "backend", NULL,
-		"The backend that gets this mail.",
-		REFERENCE(conf_route, backend, conf_backend, CONF_IN_BACKEND), MUST },
+		"The backend that gets this mail; of several the first that can be reached.",
+		REFERENCES(conf_route, backends, conf_backend, CONF_IN_BACKEND), MUST },
+	{ CONF_IN_ROUTE, "listener", NULL,
+		"Holds only for mail that came in at these listeners; other mail looks for the next route.",
+		REFERENCES(conf_route, listeners, conf_listener, CONF_IN_LISTENER) },
+	{ CONF_IN_ROUTE, "user", NULL,
+		"Holds only for mail of these authenticated users: ann, *@example.org, * (any of them).",
+		TEXTS(conf_route, users, USERS) },
 	{ CONF_IN_ROUTE, "profile", "default",
 		"The profile by which this mail is judged.",
 		REFERENCE(conf_route, profile, conf_profile, CONF_IN_PROFILE) },
@@ -307,185 +495,43 @@ const struct conf_row conf_rows[] = {
 	{ CONF_IN_PROFILE, NULL, NULL,
 		"The name by which routes call it.",
 		TEXT(conf_profile, name, NAME) },
+	{ CONF_IN_PROFILE, "from", NULL,
+		"The profile that says what is not written here. Without it \"default\".",
+		REFERENCE(conf_profile, from, conf_profile, CONF_IN_PROFILE) },
+	{ CONF_IN_PROFILE, "recipient", NULL,
+		"For whom it holds, whatever the route says: bob@example.org, example.org, .example.org (all below it).",
+		TEXTS(conf_profile, recipients, RECIPIENTS) },
+	{ CONF_IN_PROFILE, "user", NULL,
+		"For mail of which authenticated users it holds: ann, *@example.org, * (any of them).",
+		TEXTS(conf_profile, users, USERS) },
+	{ CONF_IN_PROFILE, "listener", NULL,
+		"For mail that came in at which listeners it holds.",
+		REFERENCES(conf_profile, listeners, conf_listener, CONF_IN_LISTENER) },
 	{ CONF_IN_PROFILE, "tag-score", "5",
 		"From this score on a message is marked as spam.",
-		SCORE(conf_profile, tag_score) },
+		SCORE(conf_profile, tag_score), INHERITS },
 	{ CONF_IN_PROFILE, "refuse-score", "15",
 		"From this score on a message is refused; not below tag-score.",
-		SCORE(conf_profile, refuse_score) },
+		SCORE(conf_profile, refuse_score), INHERITS },
+	{ CONF_IN_PROFILE, "quarantine-score", "none",
+		"From this score on a message is held back; not below tag-score.",
+		SCORE(conf_profile, quarantine_score), .words = no_score, INHERITS },
 	{ CONF_IN_PROFILE, "virus", "refuse",
 		"What is done with a message in which the antivirus found malware.",
-		ENUM(conf_profile, virus, conf_action, virus_actions) },
+		ENUM(conf_profile, virus, conf_action, virus_actions), INHERITS },
 	{ CONF_IN_PROFILE, "unscannable", "refuse",
 		"What is done with a message that cannot be judged by its nature: too deep, too many parts, "
 		"encrypted.",
-		ENUM(conf_profile, unscannable, conf_action, actions) },
+		ENUM(conf_profile, unscannable, conf_action, actions), INHERITS },
 	{ CONF_IN_PROFILE, "refuse-text", "Message refused",
-		"The words of a refusal.",
-		TEXT(conf_profile, refuse_text, WORDS) },
+		"The words of a refusal; {id} {from} {to} {host} stand for the message's id, its sender, its recipient, and us.",
+		TEXT(conf_profile, refuse_text, REFUSAL), INHERITS },
+	{ CONF_IN_PROFILE, "split", "quarantine",
+		"What is done when recipients of one message differ in their verdicts and the client does not speak PRDR: "
+		"the refused ones' copies are held back, all is put off, or the strictest verdict holds for all.",
+		ENUM(conf_profile, split, conf_split, splits), INHERITS },
 };
 
 const size_t conf_nrows = NITEMS(conf_rows);
 
 _Static_assert(NITEMS(conf_rows) <= CONF_ROWS_MAX, "make CONF_ROWS_MAX larger");
-
-const struct conf_row *
-conf_row_find(enum conf_block block, const char *name)
-{
-	for (size_t i = 0; i < conf_nrows; i++) {
-		const struct conf_row *row = &conf_rows[i];
-
-		if (row->block == block && (name == NULL || row->name == NULL ? name == row->name : strcmp(row->name, name) == 0))
-			return row;
-	}
-	return NULL;
-}
-
-enum conf_block
-conf_block_find(const char *name)
-{
-	enum conf_block block = CONF_IN_MAIN + 1;
-
-	while (block < CONF_BLOCKS && strcmp(conf_block_rows[block].name, name) != 0)
-		block++;
-	return block;
-}
-
-const char *
-conf_row_name(const struct conf_row *row)
-{
-	return row->name != NULL ? row->name : conf_block_rows[row->block].name;
-}
-
-bool
-conf_row_is_list(const struct conf_row *row)
-{
-	return row->type >= CONF_TYPE_ADDRESSES;
-}
-
-/* What is not supported yet is not expected either. */
-static void
-expect_one_of(const struct conf_enum_word *words, struct buf *out)
-{
-	size_t left = 0;
-	bool first = true;
-
-	for (size_t i = 0; words[i].word != NULL; i++)
-		left += words[i].value != CONF_NOT_YET;
-	for (size_t i = 0; words[i].word != NULL; i++) {
-		if (words[i].value == CONF_NOT_YET)
-			continue;
-		left--;
-		buf_printf(out, "%s%s", first ? "" : left == 0 ? " or " : ", ", words[i].word);
-		first = false;
-	}
-}
-
-static void
-expect_between(const struct conf_row *row, void (*text)(int64_t, char *), const char *what, struct buf *out)
-{
-	char min[CONF_UNITS_TEXT_MAX], max[CONF_UNITS_TEXT_MAX];
-
-	text(row->min, min);
-	text(row->max, max);
-	buf_printf(out, "a %s from %s to %s", what, min, max);
-}
-
-void
-conf_row_expects(const struct conf_row *row, struct buf *out)
-{
-	static const char *const plain[CONF_TYPES] = {
-		[CONF_TYPE_ON_OFF] = "on or off",
-		[CONF_TYPE_NAME] = "a name",
-		[CONF_TYPE_HOST] = "a host's name",
-		[CONF_TYPE_USER] = "a user: NAME, UID or UID:GID",
-		[CONF_TYPE_WORDS] = "a text in ASCII, in quotes when it has blanks",
-		[CONF_TYPE_PATH] = "a path",
-		[CONF_TYPE_LOG] = "stderr, syslog or file PATH",
-		[CONF_TYPE_BLOB] = "a file",
-		[CONF_TYPE_NETWORKS] = "networks",
-		[CONF_TYPE_PATHS] = "paths",
-		[CONF_TYPE_GLOBS] = "paths (* ? [] match)",
-		[CONF_TYPE_DOMAINS] = "domains",
-	};
-
-	switch (row->type) {
-	case CONF_TYPE_NUMBER:
-		buf_printf(out, "a number from %lld to %lld", (long long)row->min, (long long)row->max);
-		break;
-	case CONF_TYPE_AUTO:
-		buf_printf(out, "auto or a number from %lld to %lld", (long long)row->min, (long long)row->max);
-		break;
-	case CONF_TYPE_SIZE:
-		expect_between(row, conf_units_size_text, "size", out);
-		break;
-	case CONF_TYPE_TIME:
-		expect_between(row, conf_units_time_text, "time", out);
-		break;
-	case CONF_TYPE_SCORE:
-		expect_between(row, conf_units_score_text, "score", out);
-		break;
-	case CONF_TYPE_ENUM:
-		expect_one_of(row->words, out);
-		break;
-	case CONF_TYPE_ADDRESSES:
-		buf_printf(out, "addresses with ports%s%s", row->words != NULL ? " or " : "", row->words != NULL ? row->words[0].word : "");
-		break;
-	case CONF_TYPE_REFERENCE:
-		buf_printf(out, "the name of a %s block", conf_block_rows[row->refers].name);
-		break;
-	default:
-		buf_puts(out, plain[row->type]);
-	}
-}
-
-static void
-free_texts(char **texts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
-}
-
-static void *
-pointer_at(const void *at)
-{
-	void *p;
-
-	memcpy(&p, at, sizeof(p));
-	return p;
-}
-
-static void
-free_row(const struct conf_row *row, char *block)
-{
-	switch (row->type) {
-	case CONF_TYPE_NAME:
-	case CONF_TYPE_HOST:
-	case CONF_TYPE_USER:
-	case CONF_TYPE_WORDS:
-	case CONF_TYPE_PATH:
-	case CONF_TYPE_ADDRESSES:
-	case CONF_TYPE_NETWORKS:
-		free(pointer_at(block + row->at));
-		break;
-	case CONF_TYPE_LOG:
-		free(pointer_at(block + row->also));
-		break;
-	case CONF_TYPE_PATHS:
-	case CONF_TYPE_GLOBS:
-	case CONF_TYPE_DOMAINS:
-		free_texts(pointer_at(block + row->at), *(size_t *)(void *)(block + row->also));
-		break;
-	default:	/* numbers; references; blobs point into the tree's answers */
-		break;
-	}
-}
-
-void
-conf_rows_free(enum conf_block block, void *at)
-{
-	for (size_t i = 0; i < conf_nrows; i++)
-		if (conf_rows[i].block == block)
-			free_row(&conf_rows[i], at);
-}

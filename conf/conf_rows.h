@@ -35,22 +35,31 @@ enum conf_type {
 	CONF_TYPE_AUTO,		/* unsigned; "auto" is 0 until conf_check.c resolves it */
 	CONF_TYPE_SIZE,		/* uint64_t, octets */
 	CONF_TYPE_TIME,		/* double, seconds; limits in milliseconds */
-	CONF_TYPE_SCORE,	/* int32_t, thousandths */
+	CONF_TYPE_SCORE,	/* int32_t, thousandths; with `words` also none: CONF_NO_SCORE */
 	CONF_TYPE_ENUM,		/* an enum; `words` */
 	CONF_TYPE_NAME,		/* char *, a block's own name */
 	CONF_TYPE_HOST,		/* char * */
 	CONF_TYPE_USER,		/* char * */
-	CONF_TYPE_WORDS,	/* char *, words of an SMTP reply */
+	CONF_TYPE_REFUSAL,	/* char *, words of an SMTP reply, with {id} {from} {to} {host} */
+	CONF_TYPE_CIPHERS,	/* char *, as OpenSSL writes them */
+	CONF_TYPE_LOGIN,	/* char *, a user's name for SASL */
 	CONF_TYPE_PATH,		/* char *, absolute */
 	CONF_TYPE_LOG,		/* enum log_kind, and in `also` a char *: the path */
 	CONF_TYPE_BLOB,		/* struct conf_blob */
 	CONF_TYPE_REFERENCE,	/* const struct conf_* *, of the block `refers` */
-	/* Lists: an array, and in `also` the size_t with its length. All may be repeated. */
-	CONF_TYPE_ADDRESSES,	/* struct addr */
+	/* From here on: several words, and may be repeated. */
+	CONF_TYPE_FLAGS,	/* unsigned, bits; `words` */
+	/* Lists: an array, and in `also` the size_t with its length; max is how many at most, 0: any number. */
+	CONF_TYPE_ADDRESSES,	/* struct addr; min is the port where none is written, 0: it is compulsory */
+	CONF_TYPE_PLACES,	/* struct conf_place */
 	CONF_TYPE_NETWORKS,	/* struct net */
 	CONF_TYPE_PATHS,	/* char *, absolute */
 	CONF_TYPE_GLOBS,	/* char *, absolute, expanded */
-	CONF_TYPE_DOMAINS,	/* char *, lower case */
+	CONF_TYPE_DOMAINS,	/* char *, a route's: domains in lower case, addresses, those of a file */
+	CONF_TYPE_RECIPIENTS,	/* char *, a profile's: the same without * and files */
+	CONF_TYPE_USERS,	/* char *, of authenticated users: ann, *@example.org, * */
+	CONF_TYPE_PINS,		/* char *, sha256//BASE64 */
+	CONF_TYPE_REFERENCES,	/* const struct conf_* *, of the block `refers` */
 	CONF_TYPES
 };
 
@@ -69,12 +78,13 @@ struct conf_row {
 	enum conf_type type;
 	int64_t min, max;
 	size_t at, also;	/* offsets into the block's struct */
-	const struct conf_enum_word *words;	/* CONF_TYPE_ADDRESSES: one that may stand for them all */
+	const struct conf_enum_word *words;	/* CONF_TYPE_PLACES: one that may stand for them all */
 	enum conf_block refers;
 	bool must;		/* has to be written */
+	bool inherits;		/* not written, it is as in the profile that "from" names */
 };
 
-#define CONF_ROWS_MAX 96
+#define CONF_ROWS_MAX 160
 
 extern const struct conf_row conf_rows[];
 extern const size_t conf_nrows;
@@ -82,7 +92,8 @@ extern const size_t conf_nrows;
 const struct conf_row *conf_row_find(enum conf_block, const char *name);	/* name NULL: the label's row */
 enum conf_block conf_block_find(const char *name);		/* CONF_BLOCKS: none of this name */
 const char *conf_row_name(const struct conf_row *);		/* for messages: a label goes by its block's name */
-bool conf_row_is_list(const struct conf_row *);
+const char *conf_row_word(enum conf_block, const char *setting, int value);	/* what is written for an enum's value */
+bool conf_row_is_list(const struct conf_row *);		/* takes several words, and may be repeated */
 void conf_row_expects(const struct conf_row *, struct buf *);	/* appends "a size from 1K to 4G" */
 
 /* Frees what the rows of a block have put into its struct. */

@@ -95,7 +95,7 @@ conf_tree_add(struct conf_tree *tree, struct conf_node *parent, unsigned file,
 
 /* Straight through the list: with its cap that costs less than the files' reading. */
 const struct conf_answer *
-conf_tree_ask(struct conf_tree *tree, const struct conf_world *world, enum conf_ask ask,
+conf_tree_ask(struct conf_tree *tree, const struct conf_world *world, enum conf_question ask,
     const char *about, struct err *err)
 {
 	struct conf_answer **slot, *a;
@@ -122,6 +122,37 @@ conf_node_child(const struct conf_node *block, const char *name)
 		if (strcmp(child->words[0].text, name) == 0)
 			return child;
 	return NULL;
+}
+
+const struct conf_where *
+conf_tree_place(const struct conf_node *block, const char *setting)
+{
+	const struct conf_node *node = conf_node_child(block, setting);
+
+	return node != NULL ? &node->words[0].where : &block->words[0].where;
+}
+
+const struct conf_where *
+conf_tree_place_of_value(const struct conf_node *block, const char *setting, size_t k)
+{
+	for (const struct conf_node *node = block->first; node != NULL; node = node->next) {
+		size_t nvalues = node->nwords - 1;
+
+		if (strcmp(node->words[0].text, setting) != 0)
+			continue;
+		if (k < nvalues)
+			return &node->words[k + 1].where;
+		k -= nvalues;
+	}
+	return &block->words[0].where;
+}
+
+const struct conf_node *
+conf_tree_block(const struct conf_node *node, const char *name)
+{
+	while (node != NULL && !(node->is_block && strcmp(node->words[0].text, name) == 0))
+		node = node->next;
+	return node;
 }
 
 bool

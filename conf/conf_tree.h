@@ -55,11 +55,20 @@ struct conf_node *conf_tree_add(struct conf_tree *, struct conf_node *parent, un
 void conf_words_free(struct conf_word **, size_t *nwords);
 
 /* Asks the world once and remembers; the answer belongs to the tree. NULL with a sentence. */
-const struct conf_answer *conf_tree_ask(struct conf_tree *, const struct conf_world *, enum conf_ask,
+const struct conf_answer *conf_tree_ask(struct conf_tree *, const struct conf_world *, enum conf_question,
     const char *about, struct err *);
 
 /* The first setting of this name in a block, or NULL. */
 const struct conf_node *conf_node_child(const struct conf_node *block, const char *name);
+
+/* Where a setting of a block stands; the block itself when it is not written. */
+const struct conf_where *conf_tree_place(const struct conf_node *block, const char *setting);
+
+/* The same of the k-th value of a setting that may be repeated: the struct holds all of them in one array. */
+const struct conf_where *conf_tree_place_of_value(const struct conf_node *block, const char *setting, size_t k);
+
+/* The next block of this name, from `node` on. A configuration's structs stand in the order of their blocks. */
+const struct conf_node *conf_tree_block(const struct conf_node *, const char *name);
 
 /* A path from the configuration, relative to the file that names it, as an absolute one. For a
  * pattern the folder's own characters are escaped: they are meant as they stand. */

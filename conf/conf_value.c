@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "conf/conf_hint.h"
-#include "conf/conf_load.h"
+#include "conf/conf_list.h"
 #include "conf/conf_names.h"
+#include "conf/conf_place.h"
 #include "conf/conf_units.h"
 #include "proxy/base/mem.h"
+#include "proxy/base/str.h"
 
 #define EXPECTS_MAX 256
 #define SHOWN 80	/* octets of a wrong word that a message repeats */
@@ -103,12 +105,13 @@ set_score(struct conf_load *ld, const struct conf_row *row, const struct conf_wo
 {
 	int64_t thousandths = 0;
 	bool read = conf_units_score(slice_of(word->text), &thousandths);
+	bool none = row->words != NULL && strcmp(word->text, row->words[0].word) == 0;
 	int32_t value;
 
 	(void)n;
-	if (within_limits(ld, row, word, read, thousandths) == -1)
+	if (!none && within_limits(ld, row, word, read, thousandths) == -1)
 		return -1;
-	value = (int32_t)thousandths;
+	value = none ? CONF_NO_SCORE : (int32_t)thousandths;
 	memcpy(at, &value, sizeof(value));
 	return 0;
 }
@@ -145,7 +148,9 @@ set_text(struct conf_load *ld, const struct conf_row *row, const struct conf_wor
 		[CONF_TYPE_NAME] = conf_name_fault,
 		[CONF_TYPE_HOST] = conf_domain_fault,
 		[CONF_TYPE_USER] = conf_user_fault,
-		[CONF_TYPE_WORDS] = conf_words_fault,
+		[CONF_TYPE_REFUSAL] = conf_refusal_fault,
+		[CONF_TYPE_CIPHERS] = conf_ciphers_fault,
+		[CONF_TYPE_LOGIN] = conf_login_fault,
 	};
 	const char *fault = fault_of[row->type](word->text);
 	char *value;
@@ -204,9 +209,33 @@ set_reference(struct conf_load *ld, const struct conf_row *row, const struct con
 {
 	struct conf_reference *r = mem_push(&ld->references, &ld->nreferences, sizeof(*r));
 
-	(void)n;
-	*r = (struct conf_reference){ row, word->text, word->where, at };
+	*r = (struct conf_reference){ .row = row, .name = word->text, .where = word->where, .at = at };
+	if (n != NULL) {
+		r->turn = *n;
+		mem_push(at, n, sizeof(void *));
+	}
 	return 0;
+}
+
+/* Protocols' own words: in whatever case. One without a bit means that there are none. */
+static int
+add_flag(struct conf_load *ld, const struct conf_row *row, const struct conf_word *word, void *at, size_t *n)
+{
+	struct conf_hint hint = conf_hint_for(word->text);
+	char text[CONF_HINT_TEXT_MAX];
+	unsigned flags;
+
+	(void)n;
+	memcpy(&flags, at, sizeof(flags));
+	for (const struct conf_enum_word *w = row->words; w->word != NULL; w++) {
+		if (slice_iis(slice_of(word->text), w->word)) {
+			flags |= (unsigned)w->value;
+			memcpy(at, &flags, sizeof(flags));
+			return 0;
+		}
+		conf_hint_try(&hint, w->word);
+	}
+	return unexpected(ld, row, word, conf_hint_text(&hint, text));
 }
 
 static int
@@ -214,11 +243,34 @@ add_address(struct conf_load *ld, const struct conf_row *row, const struct conf_
 {
 	struct addr *addr = mem_push(at, n, sizeof(*addr));
 
-	if (row->words != NULL && strcmp(word->text, row->words[0].word) == 0) {
-		addr->ss.ss_family = AF_UNSPEC;		/* conf_check.c sees to what this means */
-		return 0;
-	}
-	if (addr_parse(addr, word->text, 0, ld->err) == -1)
+	if (addr_parse(addr, word->text, (unsigned)row->min, ld->err) == -1)
+		return conf_err(ld->err, &word->where, "%s: %s", row->name, ld->err->text);
+	return 0;
+}
+
+static int
+weigh_place(struct conf_load *ld, const struct conf_row *row, const struct conf_word *word, void *at, size_t n)
+{
+	struct conf_place *places;
+
+	memcpy(&places, at, sizeof(places));
+	if (n == 0 || places[n - 1].weight != 0)
+		return conf_err(ld->err, &word->where, "%s: expected an address before \"%.*s\"", row->name, SHOWN, word->text);
+	if (conf_place_weigh(&places[n - 1], word->text, ld->err) == -1)
+		return conf_err(ld->err, &word->where, "%s: %s", row->name, ld->err->text);
+	return 0;
+}
+
+/* The word that may stand for them all leaves an empty place: conf_check.c sees to what this means. */
+static int
+add_place(struct conf_load *ld, const struct conf_row *row, const struct conf_word *word, void *at, size_t *n)
+{
+	struct conf_place *place;
+
+	if (slice_starts(slice_of(word->text), CONF_PLACE_WEIGHT))
+		return weigh_place(ld, row, word, at, *n);
+	place = mem_push(at, n, sizeof(*place));
+	if (strcmp(word->text, row->words[0].word) != 0 && conf_place_parse(place, word->text, ld->err) == -1)
 		return conf_err(ld->err, &word->where, "%s: %s", row->name, ld->err->text);
 	return 0;
 }
@@ -265,22 +317,95 @@ add_matches(struct conf_load *ld, const struct conf_row *row, const struct conf_
 	return 0;
 }
 
-static int
-add_domain(struct conf_load *ld, const struct conf_row *row, const struct conf_word *word, void *at, size_t *n)
+/* A domain's case never means anything; that of what stands before the "@" is kept. */
+static char *
+lower_domain(const char *text)
 {
-	const char *fault = conf_route_fault(word->text);
-	char **domain;
+	char *copy = mem_str(text), *at = strrchr(copy, '@');
+
+	for (char *c = at != NULL ? at : copy; *c != '\0'; c++)
+		*c = (char)ascii_lower((unsigned char)*c);
+	return copy;
+}
+
+/* One of the lists of texts that conf_names.c knows. */
+static int
+add_text(struct conf_load *ld, const struct conf_row *row, const struct conf_word *word, void *at, size_t *n)
+{
+	static const char *(*const fault_of[CONF_TYPES])(const char *) = {
+		[CONF_TYPE_DOMAINS] = conf_route_fault,
+		[CONF_TYPE_RECIPIENTS] = conf_recipient_fault,
+		[CONF_TYPE_USERS] = conf_who_fault,
+		[CONF_TYPE_PINS] = conf_pin_fault,
+	};
+	const char *fault = fault_of[row->type](word->text);
+	char **text;
 
 	if (fault != NULL)
 		return faulty(ld, row, word, fault);
-	domain = mem_push(at, n, sizeof(*domain));
-	*domain = mem_str(word->text);
-	for (char *c = *domain; *c != '\0'; c++)
-		*c = (char)ascii_lower((unsigned char)*c);
+	text = mem_push(at, n, sizeof(*text));
+	*text = row->type == CONF_TYPE_DOMAINS || row->type == CONF_TYPE_RECIPIENTS ? lower_domain(word->text) : mem_str(word->text);
 	return 0;
 }
 
-/* `n` is a list's length, NULL for what is no list. */
+/* Entries of a file are no words: the lexer has not seen them. */
+static const char *
+entry_fault(struct slice entry, const char *text)
+{
+	for (size_t len; entry.len > 0; entry = slice_part(entry, len, entry.len)) {
+		len = str_utf8_len(entry);
+		if (len == 0)
+			return "it is not UTF-8";
+		if ((unsigned char)entry.at[0] < ' ' || entry.at[0] == 0x7f)
+			return "it holds a control character";
+	}
+	return conf_recipient_fault(text);
+}
+
+static int
+add_entry(struct conf_load *ld, const struct conf_row *row, struct slice entry, const struct conf_where *where, void *at, size_t *n)
+{
+	char *text = mem_slice(entry);
+	const char *fault = entry_fault(entry, text);
+	char **slot;
+
+	if (fault == NULL) {
+		slot = mem_push(at, n, sizeof(*slot));
+		*slot = lower_domain(text);
+	} else {
+		const struct conf_word word = { text, *where };
+
+		faulty(ld, row, &word, fault);
+	}
+	free(text);
+	return fault == NULL ? 0 : -1;
+}
+
+static int
+add_list(struct conf_load *ld, const struct conf_row *row, const struct conf_word *word, void *at, size_t *n)
+{
+	struct conf_list list;
+	struct conf_where where;
+	struct slice entry;
+
+	if (conf_list_open(ld, word, &list) == -1)
+		return -1;
+	while (conf_list_next(&list, &entry, &where)) {
+		if (list.line > CONF_LIST_LINES_MAX)
+			return conf_err(ld->err, &where, "expected at most %d lines", CONF_LIST_LINES_MAX);
+		if (add_entry(ld, row, entry, &where, at, n) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+add_domain(struct conf_load *ld, const struct conf_row *row, const struct conf_word *word, void *at, size_t *n)
+{
+	return conf_list_is(word->text) ? add_list(ld, row, word, at, n) : add_text(ld, row, word, at, n);
+}
+
+/* `n` is a list's length, NULL for what has none. */
 static int (*const setters[CONF_TYPES])(struct conf_load *, const struct conf_row *, const struct conf_word *,
     void *at, size_t *n) = {
 	[CONF_TYPE_ON_OFF] = set_on_off,
@@ -293,15 +418,23 @@ static int (*const setters[CONF_TYPES])(struct conf_load *, const struct conf_ro
 	[CONF_TYPE_NAME] = set_text,
 	[CONF_TYPE_HOST] = set_text,
 	[CONF_TYPE_USER] = set_text,
-	[CONF_TYPE_WORDS] = set_text,
+	[CONF_TYPE_REFUSAL] = set_text,
+	[CONF_TYPE_CIPHERS] = set_text,
+	[CONF_TYPE_LOGIN] = set_text,
 	[CONF_TYPE_PATH] = set_path,
 	[CONF_TYPE_BLOB] = set_blob,
 	[CONF_TYPE_REFERENCE] = set_reference,
+	[CONF_TYPE_FLAGS] = add_flag,
 	[CONF_TYPE_ADDRESSES] = add_address,
+	[CONF_TYPE_PLACES] = add_place,
 	[CONF_TYPE_NETWORKS] = add_network,
 	[CONF_TYPE_PATHS] = add_path,
 	[CONF_TYPE_GLOBS] = add_matches,
 	[CONF_TYPE_DOMAINS] = add_domain,
+	[CONF_TYPE_RECIPIENTS] = add_text,
+	[CONF_TYPE_USERS] = add_text,
+	[CONF_TYPE_PINS] = add_text,
+	[CONF_TYPE_REFERENCES] = set_reference,
 };
 
 /* log stderr; log syslog; log file PATH; the only setting of two words. */
@@ -365,14 +498,45 @@ int
 conf_value_set(struct conf_load *ld, const struct conf_row *row, const struct conf_node *node, void *block)
 {
 	char *at = (char *)block + row->at;
-	size_t *n = conf_row_is_list(row) ? (void *)((char *)block + row->also) : NULL;
+	bool has_length = conf_row_is_list(row) && row->type != CONF_TYPE_FLAGS;
+	size_t *n = has_length ? (void *)((char *)block + row->also) : NULL;
 
 	if (check_words(ld, row, node) == -1)
 		return -1;
 	if (row->type == CONF_TYPE_LOG)
 		return set_log(ld, row, node, block);
-	for (size_t i = 1; i < node->nwords; i++)
+	for (size_t i = 1; i < node->nwords; i++) {
 		if (setters[row->type](ld, row, &node->words[i], at, n) == -1)
 			return -1;
+		if (n != NULL && row->max > 0 && *n > (size_t)row->max)
+			return conf_err(ld->err, &node->words[i].where, "%s: expected at most %lld of them", row->name, (long long)row->max);
+	}
 	return 0;
+}
+
+/* The words of a list's preset. References are in none: they keep their word until the end. */
+static int
+set_preset_list(struct conf_load *ld, const struct conf_row *row, const struct conf_where *where, void *block)
+{
+	struct slice rest = slice_of(row->preset), text = slice_of(row->name);
+	struct conf_node setting = { .end = *where };
+	int rc;
+
+	for (; text.len > 0; text = slice_word(&rest)) {
+		struct conf_word *word = mem_push(&setting.words, &setting.nwords, sizeof(*word));
+
+		*word = (struct conf_word){ mem_slice(text), *where };
+	}
+	rc = conf_value_set(ld, row, &setting, block);
+	conf_words_free(&setting.words, &setting.nwords);
+	return rc;
+}
+
+int
+conf_value_preset(struct conf_load *ld, const struct conf_row *row, const struct conf_where *where, void *block)
+{
+	struct conf_word words[] = { { (char *)row->name, *where }, { (char *)row->preset, *where } };
+	const struct conf_node setting = { .words = words, .nwords = NITEMS(words), .end = *where };
+
+	return conf_row_is_list(row) ? set_preset_list(ld, row, where, block) : conf_value_set(ld, row, &setting, block);
 }

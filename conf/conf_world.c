@@ -47,7 +47,7 @@ read_whole(int fd, size_t size, const char *path, struct conf_answer *a, struct 
 }
 
 static int
-ask_open_file(int fd, const char *path, struct conf_answer *a, struct err *err)
+ask_open_file(int fd, const char *path, unsigned max, struct conf_answer *a, struct err *err)
 {
 	struct stat st;
 
@@ -55,8 +55,8 @@ ask_open_file(int fd, const char *path, struct conf_answer *a, struct err *err)
 		return err_sys(err, "fstat %s", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, "%s is not a regular file", path);
-	if (st.st_size > CONF_FILE_MAX)
-		return err_set(err, "%s is larger than %u octets", path, CONF_FILE_MAX);
+	if (st.st_size > max)
+		return err_set(err, "%s is larger than %u octets", path, max);
 	a->dev = st.st_dev;
 	a->ino = st.st_ino;
 	return read_whole(fd, (size_t)st.st_size, path, a, err);
@@ -64,13 +64,13 @@ ask_open_file(int fd, const char *path, struct conf_answer *a, struct err *err)
 
 /* O_NONBLOCK: opening a FIFO must not hold up who reads a configuration. */
 static int
-ask_file(const char *path, struct conf_answer *a, struct err *err)
+ask_file(const char *path, unsigned max, struct conf_answer *a, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
 
 	if (fd == -1)
 		return err_sys(err, "open %s", path);
-	rc = ask_open_file(fd, path, a, err);
+	rc = ask_open_file(fd, path, max, a, err);
 	close(fd);
 	return rc;
 }
@@ -141,12 +141,14 @@ ask_folder(struct conf_answer *a, struct err *err)
 }
 
 static int
-ask_disk(void *arg, enum conf_ask ask, const char *about, struct conf_answer *a, struct err *err)
+ask_disk(void *arg, enum conf_question ask, const char *about, struct conf_answer *a, struct err *err)
 {
 	(void)arg;
 	switch (ask) {
 	case CONF_ASK_FILE:
-		return ask_file(about, a, err);
+		return ask_file(about, CONF_FILE_MAX, a, err);
+	case CONF_ASK_LIST:
+		return ask_file(about, CONF_LIST_MAX, a, err);
 	case CONF_ASK_GLOB:
 		return ask_glob(about, a, err);
 	case CONF_ASK_HOSTNAME:
@@ -162,7 +164,7 @@ ask_disk(void *arg, enum conf_ask ask, const char *about, struct conf_answer *a,
 const struct conf_world conf_disk = { ask_disk, NULL };
 
 struct conf_answer *
-conf_world_ask(const struct conf_world *world, enum conf_ask ask, const char *about, struct err *err)
+conf_world_ask(const struct conf_world *world, enum conf_question ask, const char *about, struct err *err)
 {
 	struct conf_answer *a = mem_new(sizeof(*a));
 

@@ -12,9 +12,11 @@
 #include "proxy/base/slice.h"
 
 #define CONF_FILE_MAX (4u << 20)	/* octets of one file (certificates, keys) */
+#define CONF_LIST_MAX (48u << 20)	/* octets of one list of addresses */
 
-enum conf_ask {
+enum conf_question {
 	CONF_ASK_FILE,		/* a regular file's contents */
+	CONF_ASK_LIST,		/* the same of a file that may be large */
 	CONF_ASK_GLOB,		/* the paths that a pattern matches, sorted, each with its NUL */
 	CONF_ASK_HOSTNAME,
 	CONF_ASK_CORES,		/* processors that are online, in decimal */
@@ -22,7 +24,7 @@ enum conf_ask {
 };
 
 struct conf_answer {
-	enum conf_ask ask;
+	enum conf_question ask;
 	char *about;		/* the path, the pattern; "" where there is none */
 	char *bytes;		/* with a NUL behind them */
 	size_t len;
@@ -32,14 +34,14 @@ struct conf_answer {
 
 struct conf_world {
 	/* Fills in bytes, len, dev and ino. The sentence of an error says what, on which path, and why. */
-	int (*ask)(void *arg, enum conf_ask, const char *about, struct conf_answer *, struct err *);
+	int (*ask)(void *arg, enum conf_question, const char *about, struct conf_answer *, struct err *);
 	void *arg;
 };
 
 extern const struct conf_world conf_disk;	/* the machine itself */
 
 /* NULL with a sentence. The answer belongs to the caller. */
-struct conf_answer *conf_world_ask(const struct conf_world *, enum conf_ask, const char *about, struct err *);
+struct conf_answer *conf_world_ask(const struct conf_world *, enum conf_question, const char *about, struct err *);
 void conf_answer_free(struct conf_answer **);	/* wipes: it may be a private key */
 
 #endif

@@ -36,7 +36,6 @@ enum {	/* flags: of a part, and joined, of the whole message */
 	MIME_TOO_MANY_PARTS    = 1 << 1,	/* what stands behind came as one leaf, not split */
 	MIME_FIELD_TOO_LONG    = 1 << 2,
 	MIME_HEADER_TOO_BIG    = 1 << 3,
-	MIME_LIMITS            = 0xf,		/* any of these: not wholly read */
 	MIME_NO_BOUNDARY       = 1 << 4,	/* a multipart without one */
 	MIME_DUPLICATE_FIELD   = 1 << 5,	/* two Content-Type, -Transfer-Encoding or boundary parameters */
 	MIME_BAD_ENCODING      = 1 << 6,	/* an unknown Content-Transfer-Encoding, or one on a composite type */

@@ -175,7 +175,7 @@ obey_kill(struct nursery *n)
 		return;
 	if (slot >= n->conf->scanners || n->slots[slot].pid == 0 || atomic_load(&n->slots[slot].page->job) != number)
 		return;
-	log_warn("scanner %u is past its deadline with job %llx: killed", slot, (unsigned long long)number);
+	log_warn("scanner %u: timeout with job %llx: killed", slot, (unsigned long long)number);
 	kill(n->slots[slot].pid, SIGKILL);
 }
 

@@ -7,11 +7,12 @@
 bool
 scan_put_job(struct buf *b, uint64_t number, uint64_t size, const struct facts *f)
 {
-	char client[ADDR_TEXT_MAX];
+	char client[ADDR_TEXT_MAX] = "";		/* empty: unknown, as a relay may say */
 	size_t nrcpts = f->nrcpts < SCAN_RCPTS_MAX ? f->nrcpts : SCAN_RCPTS_MAX;
 	bool fits;
 
-	addr_text(&f->client, client);
+	if (f->client.len > 0)
+		addr_text(&f->client, client);
 	fits = wire_put_u64(b, number) && wire_put_u64(b, size) && wire_put_bytes(b, f->id) &&
 	       wire_put_bytes(b, f->hostname) && wire_put_bytes(b, f->listener) && wire_put_bytes(b, slice_of(client)) &&
 	       wire_put_bytes(b, f->helo) && wire_put_u8(b, f->esmtp) && wire_put_bytes(b, f->tls) &&
@@ -34,7 +35,8 @@ scan_get_job(struct slice bytes, struct scan_job *job)
 	f->id = wire_bytes(&in);
 	f->hostname = wire_bytes(&in);
 	f->listener = wire_bytes(&in);
-	if (!slice_copy(wire_bytes(&in), client, sizeof(client)) || addr_parse(&f->client, client, 1, NULL) == -1)
+	if (!slice_copy(wire_bytes(&in), client, sizeof(client)) ||
+	    (client[0] != '\0' && !addr_read(&f->client, client)))
 		return false;
 	f->helo = wire_bytes(&in);
 	f->esmtp = wire_u8(&in) != 0;

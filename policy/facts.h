@@ -14,7 +14,10 @@ struct facts {
 	struct addr client;
 	struct slice helo;
 	bool esmtp;			/* greeted with EHLO */
+	bool utf8;			/* MAIL said SMTPUTF8 */
 	struct slice tls;		/* "TLSv1.3 TLS_AES_256_GCM_SHA384", empty without TLS */
+	bool authenticated;
+	struct slice user;		/* as whom; empty: nobody, or the mechanism does not tell */
 	struct slice from;		/* MAIL's mailbox without brackets; empty for <> */
 	const struct slice *rcpts;	/* accepted recipients, without brackets */
 	size_t nrcpts;

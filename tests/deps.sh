@@ -5,8 +5,8 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
-build="gcc make pkg-config libc6-dev libev-dev libssl-dev libpcre2-dev libclamav-dev"
-check="libcmocka-dev python3 python3-pytest openssl curl swaks libnet-ssleay-perl nftables iproute2"
+build="gcc make pkg-config libc6-dev libev-dev libc-ares-dev libssl-dev libpcre2-dev libclamav-dev liblmdb-dev"
+check="libcmocka-dev python3 python3-pytest openssl curl swaks libnet-ssleay-perl nftables iproute2 strace"
 
 as_root() {
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

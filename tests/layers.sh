@@ -40,8 +40,8 @@ ev.h            | proxy/net/ proxy/backend/ proxy/scan/ proxy/smtp/ proxy/pop3/ 
 ev++.h          |
 ares            | proxy/net/
 idn2.h          | proxy/net/ filters/
-openssl/        | proxy/net/tls.c proxy/base/digest.c policy/auth/
-openssl/ssl.h   | proxy/net/tls.c
+openssl/        | proxy/net/tls proxy/base/digest.c policy/auth/
+openssl/ssl.h   | proxy/net/tls
 openssl/evp.h   | proxy/base/digest.c policy/auth/
 pcre2           | filters/rules proxy/base/match.c
 clamav          | filters/av
@@ -280,9 +280,10 @@ policy/profile/plant.c;#include <ev.h>;<ev.h> may be included by
 policy/auth/plant.c;#include <ev.h>;<ev.h> may be included by
 policy/gate/plant.c;#include <ev.h>;fine
 proxy/smtp/plant.c;#include <ev.h>;fine
-proxy/net/plant.c;#include <openssl/ssl.h>;<openssl/ssl.h> may be included by proxy/net/tls.c only
+proxy/net/plant.c;#include <openssl/ssl.h>;<openssl/ssl.h> may be included by proxy/net/tls only
 proxy/base/digest.c;#include <openssl/ssl.h>;<openssl/ssl.h> may be included by
 proxy/net/tls.c;#include <openssl/ssl.h>;fine
+proxy/net/tls_cert.c;#include <openssl/ssl.h>;fine
 proxy/net/tls.c;#include <openssl/evp.h>;<openssl/evp.h> may be included by
 proxy/smtp/plant.c;#include <openssl/err.h>;<openssl/err.h> may be included by
 proxy/base/digest.c;#include <openssl/evp.h>;fine

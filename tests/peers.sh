@@ -36,7 +36,7 @@ libraries() {
 unpack() {	# unpack NAME PACKAGE...
 	peer=build/peers/$1
 	shift
-	[ -e "$peer/.unpacked" ] && return 0
+	[ "$(cat "$peer/.unpacked" 2>/dev/null)" = "$*" ] && return 0
 	rm -rf "$peer"
 	mkdir -p "$peer/debs"
 	(cd "$peer/debs" && fetch "$@") || say "cannot download $*"
@@ -46,7 +46,7 @@ unpack() {	# unpack NAME PACKAGE...
 		dpkg -x "$deb" "$peer"
 	done
 	rm -rf "$peer/debs"
-	touch "$peer/.unpacked"
+	echo "$*" >"$peer/.unpacked"
 }
 
 # Dovecot looks for its modules where it was built to be installed. The same number of octets makes
@@ -62,12 +62,14 @@ flock 9
 for name; do
 	case $name in
 	dovecot) unpack dovecot dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d; relocate_dovecot ;;
-	postfix) unpack postfix postfix ;;
-	haproxy) unpack haproxy haproxy ;;
-	# Clients, but fetchmail brings an account and a boot script, mpop rules for what it may read.
-	fetchmail | mpop) unpack "$name" "$name" ;;
+	postfix) unpack postfix postfix; tests/deps.sh libsasl2-modules ;;	# with which it authenticates as a client
+	exim)    unpack exim exim4-daemon-light ;;
+	nginx)   unpack nginx nginx libnginx-mod-mail ;;
+	haproxy | opensmtpd) unpack "$name" "$name" ;;
+	# Clients, but fetchmail brings an account and a boot script, mpop and msmtp rules for what they may read.
+	fetchmail | mpop | msmtp | s-nail) unpack "$name" "$name" ;;
 	# A client is no server and conflicts with nothing: it may be installed.
-	swaks)   tests/deps.sh swaks libnet-ssleay-perl ;;
+	swaks)   tests/deps.sh swaks libnet-ssleay-perl libauthen-sasl-perl libdigest-hmac-perl ;;	# the last two for DIGEST-MD5
 	*)       say "no peer called $name" ;;
 	esac
 done

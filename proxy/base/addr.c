@@ -22,14 +22,13 @@ parse_unix(struct addr *a, const char *path, struct err *err)
 static bool
 set_ip(struct addr *a, const char *host, unsigned port)
 {
-	struct sockaddr_in in4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
+	unsigned char octets[16];
 
 	memset(a, 0, sizeof(*a));
-	if (inet_pton(AF_INET, host, &in4.sin_addr) == 1)
-		addr_from(a, (struct sockaddr *)&in4, sizeof(in4));
-	else if (inet_pton(AF_INET6, host, &in6.sin6_addr) == 1)
-		addr_from(a, (struct sockaddr *)&in6, sizeof(in6));
+	if (inet_pton(AF_INET, host, octets) == 1)
+		addr_from_octets(a, AF_INET, octets, port);
+	else if (inet_pton(AF_INET6, host, octets) == 1)
+		addr_from_octets(a, AF_INET6, octets, port);
 	else
 		return false;
 	return true;
@@ -67,6 +66,19 @@ addr_parse(struct addr *a, const char *text, unsigned port, struct err *err)
 	return 0;
 }
 
+bool
+addr_read(struct addr *a, const char *text)
+{
+	char host[ADDR_TEXT_MAX];
+
+	if (addr_parse(a, text, 0, NULL) == 0)
+		return true;
+	if (addr_parse(a, text, 1, NULL) == -1)
+		return false;
+	addr_host(a, host);
+	return set_ip(a, host, 0);
+}
+
 void
 addr_from(struct addr *a, const struct sockaddr *sa, socklen_t len)
 {
@@ -87,6 +99,31 @@ addr_from(struct addr *a, const struct sockaddr *sa, socklen_t len)
 	a->len = len;
 }
 
+void
+addr_from_octets(struct addr *a, int family, const void *octets, unsigned port)
+{
+	struct sockaddr_in in4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+
+	if (family == AF_INET) {
+		memcpy(&in4.sin_addr, octets, sizeof(in4.sin_addr));
+		addr_from(a, (struct sockaddr *)&in4, sizeof(in4));
+	} else {
+		memcpy(&in6.sin6_addr, octets, sizeof(in6.sin6_addr));
+		addr_from(a, (struct sockaddr *)&in6, sizeof(in6));
+	}
+	addr_set_port(a, port);
+}
+
+void
+addr_set_port(struct addr *a, unsigned port)
+{
+	if (a->ss.ss_family == AF_INET)
+		((struct sockaddr_in *)(void *)&a->ss)->sin_port = htons((uint16_t)port);
+	if (a->ss.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)(void *)&a->ss)->sin6_port = htons((uint16_t)port);
+}
+
 unsigned
 addr_port(const struct addr *a)
 {
@@ -97,9 +134,8 @@ addr_port(const struct addr *a)
 	return 0;
 }
 
-/* The address's own octets in network order, or NULL for a UNIX socket. */
-static const unsigned char *
-ip_bytes(const struct addr *a, size_t *len)
+const unsigned char *
+addr_octets(const struct addr *a, size_t *len)
 {
 	if (a->ss.ss_family == AF_INET) {
 		*len = 4;
@@ -113,11 +149,21 @@ ip_bytes(const struct addr *a, size_t *len)
 	return NULL;
 }
 
+const unsigned char *
+addr_client(const struct addr *a, size_t *len)
+{
+	const unsigned char *octets = addr_octets(a, len);
+
+	if (*len == 16)
+		*len = 8;
+	return octets;
+}
+
 void
 addr_host(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
 	size_t len;
-	const unsigned char *ip = ip_bytes(a, &len);
+	const unsigned char *ip = addr_octets(a, &len);
 
 	if (ip != NULL)
 		inet_ntop(a->ss.ss_family, ip, out, ADDR_TEXT_MAX);
@@ -130,15 +176,15 @@ addr_host(const struct addr *a, char out[ADDR_TEXT_MAX])
 void
 addr_text(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
-	char host[ADDR_TEXT_MAX];
+	char host[ADDR_TEXT_MAX], port[8] = "";
 
 	addr_host(a, host);
-	if (a->ss.ss_family == AF_INET)
-		snprintf(out, ADDR_TEXT_MAX, "%.40s:%u", host, addr_port(a));
-	else if (a->ss.ss_family == AF_INET6)
-		snprintf(out, ADDR_TEXT_MAX, "[%.60s]:%u", host, addr_port(a));
+	if (addr_port(a) != 0)
+		snprintf(port, sizeof(port), ":%u", addr_port(a));
+	if (a->ss.ss_family == AF_INET6)
+		snprintf(out, ADDR_TEXT_MAX, "[%.60s]%s", host, port);
 	else
-		snprintf(out, ADDR_TEXT_MAX, "%s", host);
+		snprintf(out, ADDR_TEXT_MAX, "%.119s%s", host, port);
 }
 
 bool
@@ -168,7 +214,7 @@ net_parse(struct net *net, const char *text, struct err *err)
 	}
 	if (!slice_copy(host, name, sizeof(name)) || !set_ip(&a, name, 0))
 		return err_set(err, "\"%s\" is not a network: expected 10.0.0.0/8, 2001:db8::/32, an address or any", text);
-	ip = ip_bytes(&a, &len);
+	ip = addr_octets(&a, &len);
 	bits = len * 8;
 	if (slice_has(slice_of(text), '/') && (!slice_number(rest, &bits) || bits > len * 8))
 		return err_set(err, "\"%s\": the prefix length must be from 0 to %zu", text, len * 8);
@@ -185,7 +231,7 @@ bool
 net_has(const struct net *net, const struct addr *a)
 {
 	size_t len, whole = net->bits / 8;
-	const unsigned char *ip = ip_bytes(a, &len);
+	const unsigned char *ip = addr_octets(a, &len);
 	unsigned char mask = (unsigned char)(0xff00u >> (net->bits % 8));
 
 	if (net->family == AF_UNSPEC)

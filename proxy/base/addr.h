@@ -21,9 +21,14 @@ struct addr {
  * 0 makes the port compulsory. */
 int addr_parse(struct addr *, const char *text, unsigned port, struct err *);
 void addr_from(struct addr *, const struct sockaddr *, socklen_t);	/* unmaps v4-mapped */
-void addr_text(const struct addr *, char out[ADDR_TEXT_MAX]);		/* as addr_parse reads it */
+void addr_from_octets(struct addr *, int family, const void *octets, unsigned port);	/* 4 or 16 in network order; unmaps, too */
+const unsigned char *addr_octets(const struct addr *, size_t *len);	/* the same back, in the addr itself; NULL and 0: a UNIX socket, or nothing */
+const unsigned char *addr_client(const struct addr *, size_t *len);	/* those that tell one client from another: an IPv6 address' /64 */
+void addr_text(const struct addr *, char out[ADDR_TEXT_MAX]);		/* as addr_parse reads it; port 0 is left away */
+bool addr_read(struct addr *, const char *text);			/* what addr_text() has written, without a port, too */
 void addr_host(const struct addr *, char out[ADDR_TEXT_MAX]);		/* without port and brackets */
-unsigned addr_port(const struct addr *);
+unsigned addr_port(const struct addr *);				/* 0 too where there are none */
+void addr_set_port(struct addr *, unsigned port);			/* of IPv4 and IPv6; nothing else has one */
 bool addr_same(const struct addr *, const struct addr *);
 
 struct net {

@@ -103,12 +103,6 @@ log_verbosity(enum log_level max)
 	out.max = max;
 }
 
-uint64_t
-log_lost(void)
-{
-	return out.lost;
-}
-
 static bool
 write_out(const char *line, size_t len)
 {

@@ -17,7 +17,6 @@ void log_use(enum log_kind, int fd);			/* log owns fd from here on and closes th
 int log_fd(void);					/* for who closes everything else, or passes it on */
 void log_name(const char *role);			/* "worker 1": stands in each line */
 void log_verbosity(enum log_level);
-uint64_t log_lost(void);				/* lines dropped since the process began */
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,6 +1,5 @@
 #include "proxy/base/mem.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/imap/imap_int.h"
 
@@ -20,6 +21,7 @@ release(struct imap_client *c)
 	struct imap_order *order;
 
 	conn_close(&c->conn);
+	backend_await_no_more(&c->waiter);
 	timer_stop(&c->deadline);
 	loop_forget(c->loop, &c->later);
 	while ((order = c->first) != NULL) {
@@ -87,24 +89,39 @@ forget(struct imap_client *c)
 static void
 dial_next(struct imap_client *c)
 {
+	bool they_begin = c->backend->conf->tls_mode != CONF_TLS_IMPLICIT;
 	const struct addr *to;
 	struct err err = { "" };
 
 	c->phase = PHASE_DIAL;
 	c->secure = false;
+	c->conn = NULL;
 	forget(c);
+	if (backend_pending(c->backend)) {
+		backend_await(c->backend, &c->waiter);
+		timer_set(&c->deadline, c->backend->conf->connect_timeout);
+		return;
+	}
 	while ((to = backend_address(c->backend, c->tried, &c->place)) != NULL) {
 		c->tried |= UINT64_C(1) << c->place;
 		c->addr = *to;
 		timer_set(&c->deadline, c->backend->conf->connect_timeout);
-		c->conn = conn_dial(c->loop, to, c->backend->conf->tls_mode != CONF_TLS_IMPLICIT, &conn_calls, c, &err);
+		c->conn = backend_dial(c->backend, c->place, they_begin, &conn_calls, c, &err);
 		if (c->conn != NULL)
 			return;
 		snprintf(c->trouble, sizeof(c->trouble), "%.150s", err.text);
 		backend_failed(c->backend, c->place, err.text);
 	}
-	c->conn = NULL;
+	if (c->trouble[0] == '\0')
+		snprintf(c->trouble, sizeof(c->trouble), "%.150s", backend_trouble(c->backend));
 	timer_set(&c->deadline, 0);	/* the owner hears of it, but never inside the call that opened us */
+}
+
+/* The backend's names are resolved, or cannot be. */
+static void
+on_known(void *owner)
+{
+	dial_next(owner);
 }
 
 static void
@@ -113,7 +130,7 @@ on_deadline(void *owner)
 	struct imap_client *c = owner;
 
 	if (c->conn == NULL) {
-		fail(c, c->trouble);
+		fail(c, c->trouble[0] != '\0' ? c->trouble : backend_trouble(c->backend));
 	} else if (c->phase == PHASE_DIAL && conn_stands(c->conn)) {
 		c->phase = PHASE_GREETING;	/* as in smtp_backend.c: up() waits for its first octets */
 		timer_set(&c->deadline, c->backend->conf->command_timeout);
@@ -161,7 +178,7 @@ start_tls(struct imap_client *c)
 
 	c->phase = PHASE_TLS;
 	timer_set(&c->deadline, c->backend->conf->connect_timeout);
-	if (conn_starttls(c->conn, c->backend->tls, c->backend->conf->tls_name, &err) == -1)
+	if (conn_starttls(c->conn, c->backend->tls, backend_name(c->backend, c->place), &err) == -1)
 		trouble(c, err.text);
 }
 
@@ -513,6 +530,21 @@ learn_caps(struct imap_client *c, const struct imap_item *item)
 	c->caps_told = true;
 }
 
+/* RFC 3501 section 7.1 would have the user see it. But it may come from whoever stands between us and the server before
+ * there is TLS, and in POP3 there is no place for it: the administrator reads it, once for each session. */
+static void
+alert_came(struct imap_client *c, const struct imap_item *item)
+{
+	struct slice code = item->code;
+	char words[120];
+
+	if (c->alerted || !slice_iis(slice_word(&code), "ALERT"))
+		return;
+	c->alerted = true;
+	put_text(words, sizeof(words), item->text);
+	log_warn("backend %s says ALERT: %s", c->backend->conf->name, words);
+}
+
 static void
 item_came(struct imap_client *c, const struct imap_item *item)
 {
@@ -524,6 +556,8 @@ item_came(struct imap_client *c, const struct imap_item *item)
 	}
 	if (item->kind == ITEM_STATUS || item->kind == ITEM_TAGGED || item->kind == ITEM_CAPABILITY)
 		learn_caps(c, item);
+	if (item->kind == ITEM_STATUS || item->kind == ITEM_TAGGED)
+		alert_came(c, item);
 	if (c->phase == PHASE_GREETING) {
 		greeted(c, item);
 		return;
@@ -616,6 +650,7 @@ imap_client_open(struct loop *loop, struct backend *backend, const struct imap_c
 	c->owner = owner;
 	c->last = &c->first;
 	c->later = (struct loop_task){ .run = on_later, .owner = c };
+	c->waiter = (struct backend_waiter){ .known = on_known, .owner = c };
 	timer_init(&c->deadline, loop, on_deadline, c);
 	dial_next(c);
 	return c;

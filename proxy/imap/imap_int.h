@@ -49,6 +49,7 @@ struct imap_client {
 	enum imap_phase phase;
 	uint64_t tried;			/* places tried so far, a bit each */
 	unsigned place;			/* the one in use */
+	struct backend_waiter waiter;	/* for the backend's names to be known */
 	struct addr addr;
 	char trouble[160];		/* why the last address did not do */
 	struct imap_caps caps;
@@ -65,6 +66,7 @@ struct imap_client {
 	uint64_t responses_max;		/* that many are put up with */
 	bool body_came, body_in_fetch;	/* of the running ORDER_BODY; in the FETCH response that is being read */
 	bool bye;
+	bool alerted;			/* an ALERT of it was logged */
 	char bye_text[160];
 	struct timer deadline;
 	struct loop_task later;		/* what must not happen inside the owner's call */

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "proxy/base/mem.h"
@@ -14,9 +16,11 @@
 
 #define READ_FIRST   2048	/* octets of the first read; doubles while reads come back full */
 #define READ_MUCH    16384	/* the same when much is expected */
+#define RECORD_MAX   16384	/* octets of a TLS record: what is shorter is gathered into one */
 #define LINGER_WAIT  2.0	/* seconds that a finished conn waits for its peer to close */
 
 enum conn_state {
+	CONN_AWAITED,		/* the socket is still being made elsewhere */
 	CONN_DIALING,
 	CONN_HANDSHAKE,
 	CONN_OPEN,
@@ -30,14 +34,20 @@ struct conn {
 	void *owner;
 	struct ev_io io;
 	struct loop_task settle;	/* write, then compute what to wait for */
-	struct timer linger;
+	struct timer *linger;		/* while CONN_LINGERING */
 	int fd;
 	enum conn_state state;
 	struct buf in, out;
+	struct slice *lent;		/* [CONN_LENT], while there are any; written behind `out` */
+	unsigned nlent, lent_done;	/* how many; of them written whole */
 	size_t read_size;
 	uint64_t written;		/* octets given to the socket (or to TLS) */
+	struct tls_ctx *tls_ctx;	/* as server: what TLS begins with when the client does */
 	struct tls *tls;
 	int tls_wants;			/* EV_READ, EV_WRITE: what OpenSSL asked for, mid-operation */
+	void (*given_up)(void *maker);	/* while AWAITED */
+	void *maker;
+	const char *failed;		/* what the maker said; lost() is still to come */
 	bool paused, ended, unread_tls, shut, peer_is_done, they_begin;
 };
 
@@ -102,18 +112,37 @@ conn_dialed(struct loop *loop, int fd, bool they_begin, const struct conn_ops *o
 	return c;
 }
 
+struct conn *
+conn_awaited(struct loop *loop, bool they_begin, const struct conn_ops *ops, void *owner, void (*given_up)(void *maker), void *maker)
+{
+	struct conn *c = conn_make(loop, -1, CONN_AWAITED, ops, owner);
+
+	c->they_begin = they_begin;
+	c->given_up = given_up;
+	c->maker = maker;
+	return c;
+}
+
 static void
 conn_die(struct conn *c)
 {
 	if (c->state == CONN_DEAD)
 		return;
+	if (c->state == CONN_AWAITED && c->given_up != NULL)
+		c->given_up(c->maker);
 	c->state = CONN_DEAD;
 	loop_count_peer(c->loop, -1);
 	ev_io_stop(loop_ev(c->loop), &c->io);
-	timer_stop(&c->linger);
+	if (c->linger != NULL) {
+		timer_stop(c->linger);
+		loop_free_later(c->loop, c->linger);
+	}
 	loop_forget(c->loop, &c->settle);
 	tls_free(&c->tls);
-	close(c->fd);
+	if (c->fd != -1)
+		close(c->fd);
+	free(c->lent);
+	tls_ctx_free(&c->tls_ctx);
 	buf_free(&c->in);
 	buf_free(&c->out);
 	loop_free_later(c->loop, c);
@@ -130,6 +159,28 @@ conn_lost(struct conn *c, const char *why)
 		lost(owner, why);
 }
 
+static bool
+is_pending(const struct conn *c)
+{
+	return buf_len(&c->out) > 0 || c->lent_done < c->nlent;
+}
+
+void
+conn_give(struct conn *c, int fd)
+{
+	c->fd = fd;
+	c->state = CONN_DIALING;
+	loop_at_turn_end(c->loop, &c->settle);
+}
+
+void
+conn_fail(struct conn *c, const char *why)
+{
+	c->given_up = NULL;
+	c->failed = why;
+	loop_at_turn_end(c->loop, &c->settle);
+}
+
 /* What we wait for, from the state alone. */
 static void
 conn_settle_events(struct conn *c)
@@ -137,12 +188,14 @@ conn_settle_events(struct conn *c)
 	struct ev_loop *ev = loop_ev(c->loop);
 	int want = c->tls_wants;	/* mid-operation OpenSSL alone decides */
 
+	if (c->state == CONN_AWAITED)
+		return;
 	if (c->state == CONN_DIALING)
 		want = c->they_begin ? EV_READ : EV_WRITE;
 	else if (want == 0) {
 		if (!c->paused && !c->ended && buf_room(&c->in) > 0)
 			want |= EV_READ;
-		if (buf_len(&c->out) > 0)
+		if (is_pending(c))
 			want |= EV_WRITE;
 	}
 	if ((c->io.events & (EV_READ | EV_WRITE)) != want || !ev_is_active(&c->io)) {
@@ -157,11 +210,23 @@ conn_settle_events(struct conn *c)
 		ev_feed_event(ev, &c->io, EV_READ);
 }
 
+/* A TLS session costs 40 KB while its handshake lasts. One that waits for a client's first octet is none yet:
+ * who connects and is silent costs no more than in the clear. */
+static int
+begin_tls(struct conn *c, struct err *err)
+{
+	if (c->tls != NULL)
+		return 0;
+	c->tls = tls_new(c->tls_ctx, c->fd, NULL, err);
+	tls_ctx_free(&c->tls_ctx);
+	return c->tls != NULL ? 0 : -1;
+}
+
 static void
 finish_handshake(struct conn *c)
 {
 	struct err err = { "" };
-	enum tls_step left = tls_handshake(c->tls, &err);
+	enum tls_step left = begin_tls(c, &err) == -1 ? TLS_FAILED : tls_handshake(c->tls, &err);
 
 	c->tls_wants = left == TLS_WANT_READ ? EV_READ : left == TLS_WANT_WRITE ? EV_WRITE : 0;
 	loop_at_turn_end(c->loop, &c->settle);
@@ -234,16 +299,73 @@ read_some(struct conn *c, const char **why, struct err *err)
 	return 1;
 }
 
+/* What is to be written next, piece by piece; how many pieces. */
+static size_t
+next_pieces(const struct conn *c, struct iovec pieces[1 + CONN_LENT])
+{
+	struct slice first = buf_slice(&c->out);
+	size_t n = 0;
+
+	if (first.len > 0)
+		pieces[n++] = (struct iovec){ (void *)(uintptr_t)first.at, first.len };
+	for (unsigned i = c->lent_done; i < c->nlent; i++)
+		pieces[n++] = (struct iovec){ (void *)(uintptr_t)c->lent[i].at, c->lent[i].len };
+	return n;
+}
+
+static void
+pieces_written(struct conn *c, size_t n)
+{
+	size_t held = buf_len(&c->out) < n ? buf_len(&c->out) : n;
+
+	c->written += n;
+	buf_eat(&c->out, held);
+	n -= held;
+	while (n > 0) {
+		struct slice *s = &c->lent[c->lent_done];
+		size_t len = s->len < n ? s->len : n;
+
+		*s = slice_part(*s, len, s->len);
+		n -= len;
+		c->lent_done += s->len == 0;
+	}
+	if (c->nlent > 0 && c->lent_done == c->nlent) {
+		free(c->lent);
+		c->lent = NULL;
+		c->nlent = c->lent_done = 0;
+	}
+}
+
+/* The octets of the next TLS record. Short pieces go into one together; asked again before they are written it gives
+ * the same octets, which OpenSSL insists on. */
+static struct slice
+next_record(const struct conn *c)
+{
+	static char gathered[RECORD_MAX];
+	struct iovec pieces[1 + CONN_LENT];
+	size_t n = next_pieces(c, pieces), len = 0;
+
+	if (n == 1 || pieces[0].iov_len >= RECORD_MAX)
+		return (struct slice){ pieces[0].iov_base, pieces[0].iov_len };
+	for (size_t i = 0; i < n && len < RECORD_MAX; i++) {
+		size_t part = pieces[i].iov_len < RECORD_MAX - len ? pieces[i].iov_len : RECORD_MAX - len;
+
+		memcpy(gathered + len, pieces[i].iov_base, part);
+		len += part;
+	}
+	return (struct slice){ gathered, len };
+}
+
 /* Writes as much as goes; -1 when the conn is over. */
 static int
 write_some(struct conn *c, const char **why, struct err *err)
 {
-	while (buf_len(&c->out) > 0) {
+	while (is_pending(c)) {
 		size_t n = 0;
 		ssize_t put;
 
 		if (c->tls != NULL) {
-			enum tls_step left = tls_write(c->tls, buf_slice(&c->out), &n, err);
+			enum tls_step left = tls_write(c->tls, next_record(c), &n, err);
 
 			c->tls_wants = left == TLS_WANT_READ ? EV_READ : left == TLS_WANT_WRITE ? EV_WRITE : 0;
 			*why = left == TLS_EOF ? "closed by the peer" : err->text;
@@ -253,9 +375,10 @@ write_some(struct conn *c, const char **why, struct err *err)
 				return 0;
 			put = (ssize_t)n;
 		} else {
-			struct slice bytes = buf_slice(&c->out);
+			struct iovec pieces[1 + CONN_LENT];
+			struct msghdr msg = { .msg_iov = pieces, .msg_iovlen = next_pieces(c, pieces) };
 
-			put = send(c->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
+			put = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 			if (put == -1 && errno == EINTR)
 				continue;
 			if (put == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -265,8 +388,7 @@ write_some(struct conn *c, const char **why, struct err *err)
 				return -1;
 			}
 		}
-		c->written += (uint64_t)put;
-		buf_eat(&c->out, (size_t)put);
+		pieces_written(c, (size_t)put);
 	}
 	return 0;
 }
@@ -297,8 +419,12 @@ on_settle(void *owner)
 	struct conn *c = owner;
 	struct err err = { "" };
 	const char *why;
-	bool had = buf_len(&c->out) > 0;
+	bool had = is_pending(c);
 
+	if (c->state == CONN_AWAITED && c->failed != NULL) {
+		conn_lost(c, c->failed);
+		return;
+	}
 	if (c->state == CONN_OPEN || c->state == CONN_LINGERING) {
 		if (had && write_some(c, &why, &err) == -1) {
 			conn_lost(c, why);
@@ -308,7 +434,7 @@ on_settle(void *owner)
 			linger(c);
 			if (c->state == CONN_DEAD)
 				return;
-		} else if (had && buf_len(&c->out) == 0 && c->ops->drained != NULL) {
+		} else if (had && !is_pending(c) && c->ops->drained != NULL) {
 			c->ops->drained(c->owner);
 			if (c->state == CONN_DEAD)
 				return;
@@ -362,11 +488,16 @@ conn_starttls(struct conn *c, struct tls_ctx *ctx, const char *name, struct err 
 	if (write_some(c, &why, err) == -1 || buf_len(&c->out) > 0)
 		return err_set(err, "the peer does not read our answer before TLS");
 	buf_clear(&c->in);
-	c->tls = tls_new(ctx, c->fd, name, err);
-	if (c->tls == NULL)
-		return -1;
+	if (tls_ctx_serves(ctx)) {
+		c->tls_ctx = tls_ctx_ref(ctx);
+		c->tls_wants = EV_READ;
+	} else {
+		c->tls = tls_new(ctx, c->fd, name, err);
+		if (c->tls == NULL)
+			return -1;
+		c->tls_wants = EV_WRITE;	/* at once: OpenSSL then says what it needs */
+	}
 	c->state = CONN_HANDSHAKE;
-	c->tls_wants = EV_WRITE;	/* at once: OpenSSL then says what it needs */
 	loop_at_turn_end(c->loop, &c->settle);
 	return 0;
 }
@@ -433,11 +564,13 @@ conn_finish(struct conn **cp)
 		return;
 	}
 	c->state = CONN_LINGERING;
+	c->nlent = c->lent_done = 0;	/* whose it is goes away */
 	c->ops = NULL;
 	c->paused = false;
 	buf_clear(&c->in);
-	timer_init(&c->linger, c->loop, on_linger_over, c);
-	timer_set(&c->linger, LINGER_WAIT);
+	c->linger = mem_new(sizeof(*c->linger));
+	timer_init(c->linger, c->loop, on_linger_over, c);
+	timer_set(c->linger, LINGER_WAIT);
 	loop_at_turn_end(c->loop, &c->settle);
 }
 
@@ -449,7 +582,48 @@ conn_untaken(const struct conn *c, uint64_t *taken)
 	if (ioctl(c->fd, SIOCOUTQ, &waiting) == -1 || waiting < 0 || (uint64_t)waiting > c->written)
 		waiting = 0;
 	*taken = c->written - (uint64_t)waiting;
-	return (uint64_t)waiting + buf_len(&c->out);
+	return (uint64_t)waiting + conn_unwritten(c);
+}
+
+uint64_t
+conn_unwritten(const struct conn *c)
+{
+	uint64_t n = buf_len(&c->out);
+
+	for (unsigned i = c->lent_done; i < c->nlent; i++)
+		n += c->lent[i].len;
+	return n;
+}
+
+bool
+conn_lend(struct conn *c, struct slice bytes)
+{
+	if (c->nlent == CONN_LENT)
+		return false;
+	if (c->lent == NULL)
+		c->lent = mem_array(CONN_LENT, sizeof(*c->lent));
+	if (bytes.len > 0)
+		c->lent[c->nlent++] = bytes;
+	loop_at_turn_end(c->loop, &c->settle);
+	return true;
+}
+
+/* Inside TLS what has come may be a session ticket or nothing for us at all. */
+bool
+conn_is_quiet(const struct conn *c)
+{
+	char octet;
+
+	if (c->state != CONN_OPEN || c->ended || buf_len(&c->in) > 0)
+		return false;
+	return c->tls != NULL || (recv(c->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) == -1 && (errno == EAGAIN || errno == EWOULDBLOCK));
+}
+
+void
+conn_pass(struct conn *c, const struct conn_ops *ops, void *owner)
+{
+	c->ops = ops;
+	c->owner = owner;
 }
 
 bool
@@ -472,11 +646,28 @@ conn_peer(const struct conn *c, struct addr *peer)
 }
 
 void
+conn_local(const struct conn *c, struct addr *local)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+
+	getsockname(c->fd, (struct sockaddr *)&ss, &len);
+	addr_from(local, (struct sockaddr *)&ss, len);
+}
+
+void
 conn_tls_text(const struct conn *c, char out[TLS_TEXT_MAX])
 {
 	out[0] = '\0';
 	if (c->tls != NULL)
 		tls_text(c->tls, out);
+}
+
+bool
+conn_tls_peer_name(const struct conn *c, char out[TLS_NAME_MAX])
+{
+	out[0] = '\0';
+	return c->tls != NULL && tls_peer_name(c->tls, out);
 }
 
 void

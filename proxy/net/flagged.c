@@ -7,15 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "proxy/base/chan.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/base/wire.h"
 
 #define STOCK_MAX FLAGGED_BATCH		/* of each family */
 #define STOCK_LOW (STOCK_MAX * 3 / 4)	/* from here on more are asked for */
 #define WAIT_MS   50			/* for a dialer whose answer is under way, when none is left */
+#define PATHS_MAX 32			/* connections to paths that are asked for at once; more wait their turn */
 
 /* Where the client's own port is not to be had we choose one, and not where clients' systems choose theirs (from
  * 32768 or higher on). The kernel's connection tracking knows a redirected client's connection by the address and
@@ -33,13 +36,27 @@ struct stock {
 	unsigned n, coming;		/* coming: asked for and not here yet */
 };
 
+/* A connection to a path that is wanted. */
+struct wish {
+	struct wish *next;
+	struct flagged *f;
+	uint32_t number;
+	struct addr path;
+	struct conn *conn;		/* NULL: wanted no more, but an answer is under way */
+	bool asked;
+};
+
 struct flagged {
 	struct loop *loop;
 	struct watch watch;
 	int channel;			/* -1: nobody to ask */
+	bool flags;			/* flagged sockets are to be had there */
 	bool silent;			/* it was waited for in vain; no connection waits again before it speaks */
 	unsigned port;			/* counts up; see PORT_FIRST */
 	struct stock stocks[FAMILIES];
+	struct wish *wishes;		/* in the order in which they came */
+	unsigned asked;			/* of them */
+	uint32_t last_number;
 };
 
 int
@@ -65,43 +82,89 @@ flagged_new(int family, struct err *err)
 	return -1;
 }
 
-static int
-send_msg(int channel, int family, const int *fds, unsigned count, size_t nfds)
+/* A family's number on the wire. */
+static uint8_t
+family_code(int family)
 {
-	char msg[FLAGGED_MSG] = { family == AF_INET6 ? 6 : 4, (char)count };
-
-	return chan_send(channel, (struct slice){ msg, sizeof(msg) }, fds, nfds);
+	return family == AF_INET6 ? 6 : family == AF_INET ? 4 : 1;
 }
 
-bool
-flagged_ask(int channel, int family, unsigned count)
+static int
+family_of(uint8_t code)
 {
-	return send_msg(channel, family, NULL, count, 0) == 0;
+	return code == 6 ? AF_INET6 : code == 4 ? AF_INET : code == 1 ? AF_UNIX : AF_UNSPEC;
+}
+
+static bool
+ask(int channel, const struct flagged_request *r)
+{
+	const struct sockaddr_un *un = (const void *)&r->path.ss;
+	struct buf msg;
+	bool sent;
+
+	buf_init(&msg, FLAGGED_MSG);
+	wire_put_u8(&msg, family_code(r->family));
+	if (r->family == AF_UNIX) {
+		wire_put_u32(&msg, r->number);
+		wire_put_bytes(&msg, slice_of(un->sun_path));
+	} else {
+		wire_put_u8(&msg, (uint8_t)r->count);
+	}
+	sent = chan_send(channel, buf_slice(&msg), NULL, 0) == 0;
+	buf_free(&msg);
+	return sent;
 }
 
 int
 flagged_answer(int channel, int family, const int *fds, unsigned count)
 {
-	return send_msg(channel, family, fds, count, count);
-}
+	char msg[] = { (char)family_code(family), (char)count };
 
-static bool
-read_msg(const char *msg, ssize_t n, int *family, unsigned *count)
-{
-	*family = msg[0] == 6 ? AF_INET6 : AF_INET;
-	*count = (unsigned char)msg[1];
-	return n == FLAGGED_MSG && (msg[0] == 4 || msg[0] == 6) && *count > 0 && *count <= FLAGGED_BATCH;
+	return chan_send(channel, (struct slice){ msg, sizeof(msg) }, fds, count);
 }
 
 int
-flagged_asked(int channel, int *family, unsigned *count)
+flagged_answer_path(int channel, uint32_t number, int fd, int why)
+{
+	struct buf msg;
+	int rc;
+
+	buf_init(&msg, FLAGGED_MSG);
+	wire_put_u8(&msg, family_code(AF_UNIX));
+	wire_put_u32(&msg, number);
+	wire_put_u32(&msg, fd != -1 ? 0 : (uint32_t)why);
+	rc = chan_send(channel, buf_slice(&msg), &fd, fd != -1);
+	buf_free(&msg);
+	return rc;
+}
+
+static bool
+read_request(struct slice bytes, struct flagged_request *r)
+{
+	struct wire_in in = wire_open(bytes);
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+	*r = (struct flagged_request){ .family = family_of(wire_u8(&in)) };
+	if (r->family != AF_UNIX) {
+		r->count = wire_u8(&in);
+		return wire_done(&in) && r->family != AF_UNSPEC && r->count > 0 && r->count <= FLAGGED_BATCH;
+	}
+	r->number = wire_u32(&in);
+	if (!slice_copy(wire_bytes(&in), un.sun_path, sizeof(un.sun_path)) || !wire_done(&in))
+		return false;
+	addr_from(&r->path, (const struct sockaddr *)&un, sizeof(un));
+	return true;
+}
+
+int
+flagged_asked(int channel, struct flagged_request *r)
 {
 	char msg[FLAGGED_MSG];
 	ssize_t n = chan_try_recv(channel, msg, sizeof(msg), NULL, NULL);
 
 	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EMSGSIZE))
 		return 0;
-	if (n == -1 || read_msg(msg, n, family, count))
+	if (n == -1 || read_request((struct slice){ msg, (size_t)n }, r))
 		return n == -1 ? -1 : 1;
 	errno = EBADMSG;
 	return -1;
@@ -113,6 +176,19 @@ stock_of(struct flagged *f, int family)
 	return &f->stocks[family == AF_INET6 ? SIX : FOUR];
 }
 
+/* Takes a wish out of the list, and away. */
+static void
+drop_wish(struct wish *w)
+{
+	struct wish **at = &w->f->wishes;
+
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	w->f->asked -= w->asked;
+	free(w);
+}
+
 static void
 hang_up(struct flagged *f)
 {
@@ -122,6 +198,13 @@ hang_up(struct flagged *f)
 	close(f->channel);
 	f->channel = -1;
 	f->stocks[FOUR].coming = f->stocks[SIX].coming = 0;
+	for (struct wish *w = f->wishes, *next; w != NULL; w = next) {
+		next = w->next;
+		f->asked -= w->asked;
+		w->asked = false;	/* the next dialer is asked again */
+		if (w->conn == NULL)
+			drop_wish(w);
+	}
 }
 
 /* Never more than one request of a family is under way: the channel cannot fill up. */
@@ -130,14 +213,72 @@ fill_up(struct flagged *f)
 {
 	for (int i = 0; i < FAMILIES; i++) {
 		struct stock *s = &f->stocks[i];
+		struct flagged_request r = { .family = i == SIX ? AF_INET6 : AF_INET, .count = STOCK_MAX - s->n };
 
-		if (f->channel == -1 || s->coming > 0 || s->n > STOCK_LOW)
+		if (f->channel == -1 || !f->flags || s->coming > 0 || s->n > STOCK_LOW)
 			continue;
-		if (flagged_ask(f->channel, i == SIX ? AF_INET6 : AF_INET, STOCK_MAX - s->n))
-			s->coming = STOCK_MAX - s->n;
+		if (ask(f->channel, &r))
+			s->coming = r.count;
 		else
 			hang_up(f);
 	}
+}
+
+static void
+ask_wishes(struct flagged *f)
+{
+	for (struct wish *w = f->wishes; w != NULL && f->channel != -1 && f->asked < PATHS_MAX; w = w->next) {
+		struct flagged_request r = { .family = AF_UNIX, .number = w->number, .path = w->path };
+
+		if (w->asked)
+			continue;
+		if (!ask(f->channel, &r)) {
+			hang_up(f);
+			return;
+		}
+		w->asked = true;
+		f->asked++;
+	}
+}
+
+static const char *
+why_not(uint32_t why)
+{
+	const char *words = why < 4096 ? strerrordesc_np((int)why) : NULL;
+
+	return why == EAGAIN ? "its queue of connections is full" : words != NULL ? words : "it cannot be reached";
+}
+
+/* The answer to a wish. A number that is none of ours gives nobody anything. */
+static void
+grant(struct flagged *f, uint32_t number, uint32_t why, int fd)
+{
+	struct wish *w = f->wishes;
+	struct conn *conn;
+
+	while (w != NULL && !(w->asked && w->number == number))
+		w = w->next;
+	conn = w != NULL ? w->conn : NULL;
+	if (w != NULL)
+		drop_wish(w);
+	ask_wishes(f);
+	if (conn != NULL && fd != -1)
+		conn_give(conn, fd);
+	else if (conn != NULL)
+		conn_fail(conn, why_not(why));
+	else if (fd != -1)
+		close(fd);
+}
+
+static void
+stock_up(struct stock *s, const int *fds, size_t nfds)
+{
+	for (size_t i = 0; i < nfds; i++)
+		if (s->n < STOCK_MAX)
+			s->fds[s->n++] = fds[i];
+		else
+			close(fds[i]);
+	s->coming = 0;
 }
 
 /* What the dialer sent. It is trusted with its descriptors, not with our memory. */
@@ -148,8 +289,9 @@ on_channel(void *owner)
 	char msg[FLAGGED_MSG];
 	int fds[FLAGGED_BATCH], family;
 	size_t nfds = FLAGGED_BATCH;
+	uint32_t number, why;
 	unsigned count;
-	struct stock *s;
+	struct wire_in in;
 	ssize_t n = chan_try_recv(f->channel, msg, sizeof(msg), fds, &nfds);
 
 	if (n == -1 && errno == EAGAIN)
@@ -159,16 +301,23 @@ on_channel(void *owner)
 		return;
 	}
 	f->silent = false;
-	if (!read_msg(msg, n, &family, &count))
-		family = AF_UNSPEC;
-	s = stock_of(f, family);
-	for (size_t i = 0; i < nfds; i++)
-		if (family != AF_UNSPEC && s->n < STOCK_MAX)
-			s->fds[s->n++] = fds[i];
-		else
+	in = wire_open((struct slice){ msg, (size_t)n });
+	family = family_of(wire_u8(&in));
+	if (family == AF_UNIX) {
+		number = wire_u32(&in);
+		why = wire_u32(&in);
+		for (size_t i = wire_done(&in) ? 1 : 0; i < nfds; i++)
 			close(fds[i]);
-	if (family != AF_UNSPEC)
-		s->coming = 0;
+		if (wire_done(&in))
+			grant(f, number, why, nfds > 0 ? fds[0] : -1);
+		return;
+	}
+	count = wire_u8(&in);
+	if (wire_done(&in) && family != AF_UNSPEC && count > 0 && count <= FLAGGED_BATCH)
+		stock_up(stock_of(f, family), fds, nfds);
+	else
+		for (size_t i = 0; i < nfds; i++)
+			close(fds[i]);
 }
 
 struct flagged *
@@ -190,6 +339,13 @@ flagged_free(struct flagged **fp)
 	if (f == NULL)
 		return;
 	hang_up(f);
+	while (f->wishes != NULL) {
+		struct conn *conn = f->wishes->conn;
+
+		drop_wish(f->wishes);
+		if (conn != NULL)
+			conn_fail(conn, "nobody is left to connect to it");
+	}
 	for (int i = 0; i < FAMILIES; i++)
 		while (f->stocks[i].n > 0)
 			close(f->stocks[i].fds[--f->stocks[i].n]);
@@ -198,13 +354,42 @@ flagged_free(struct flagged **fp)
 }
 
 void
-flagged_use(struct flagged *f, int channel)
+flagged_use(struct flagged *f, int channel, bool stock)
 {
 	hang_up(f);
 	f->channel = channel;
+	f->flags = stock;
 	f->silent = false;
 	watch_start(&f->watch, f->loop, channel, on_channel, f);
 	fill_up(f);
+	ask_wishes(f);
+}
+
+/* The conn was closed by its owner. */
+static void
+give_up(void *maker)
+{
+	struct wish *w = maker;
+
+	w->conn = NULL;
+	if (!w->asked)
+		drop_wish(w);
+}
+
+struct conn *
+flagged_dial(struct flagged *f, const struct addr *path, bool they_begin, const struct conn_ops *ops, void *owner)
+{
+	struct wish *w = mem_new(sizeof(*w)), **last = &f->wishes;
+
+	while (*last != NULL)
+		last = &(*last)->next;
+	*last = w;
+	w->f = f;
+	w->number = ++f->last_number;
+	w->path = *path;
+	w->conn = conn_awaited(f->loop, they_begin, ops, owner, give_up, w);
+	ask_wishes(f);
+	return w->conn;
 }
 
 /* A burst, or the first client of all, may be quicker than the dialer's answer, which takes a fraction of
@@ -237,15 +422,6 @@ take(struct flagged *f, int family, struct err *err)
 	fd = s->fds[--s->n];
 	fill_up(f);
 	return fd;
-}
-
-static void
-set_port(struct addr *a, unsigned port)
-{
-	if (a->ss.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)(void *)&a->ss)->sin6_port = htons((uint16_t)port);
-	else
-		((struct sockaddr_in *)(void *)&a->ss)->sin_port = htons((uint16_t)port);
 }
 
 /* The client's own port may be in use: by a connection that has just ended, or by another server's. */
@@ -285,7 +461,7 @@ flagged_connect(struct flagged *f, const struct addr *client, bool same_port, co
 		return err_set(err, "keep-source: an IPv%d client cannot be shown to %s", from.ss.ss_family == AF_INET6 ? 6 : 4, text);
 	for (int attempt = same_port ? 0 : 1; attempt <= PORT_TRIES; attempt++) {
 		if (attempt > 0)
-			set_port(&from, PORT_FIRST + f->port++ % PORTS);
+			addr_set_port(&from, PORT_FIRST + f->port++ % PORTS);
 		if ((fd = take(f, from.ss.ss_family, err)) == -1)
 			return -1;
 		if ((why = try_connect(fd, &from, to, asked)) == 0)

@@ -1,28 +1,17 @@
-#include "proxy/net/tls.h"
-
 #include <errno.h>
-#include <limits.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
 #include "proxy/base/mem.h"
+#include "proxy/net/tls_int.h"
 
-struct tls_ctx {
-	SSL_CTX *ssl;
-	bool client;
-};
+#define SESSION_AGE_MAX 3600	/* seconds after which a backend's certificate is looked at again, whatever its ticket says */
 
-struct tls {
-	SSL *ssl;
-};
-
-/* The first error that OpenSSL noted, in its words. */
-static int
-err_ssl(struct err *err, const char *what)
+int
+tls_err(struct err *err, const char *what)
 {
 	unsigned long code = ERR_peek_error();
 	const char *reason = ERR_reason_error_string(code);
@@ -32,160 +21,130 @@ err_ssl(struct err *err, const char *what)
 	return -1;
 }
 
-static SSL_CTX *
-ssl_ctx(const SSL_METHOD *method, int min_version, struct err *err)
+static int
+version_number(enum conf_tls_version version)
 {
-	SSL_CTX *ssl = SSL_CTX_new(method);
+	switch (version) {
+	case CONF_TLS_1_0:
+		return TLS1_VERSION;
+	case CONF_TLS_1_1:
+		return TLS1_1_VERSION;
+	case CONF_TLS_1_2:
+		return TLS1_2_VERSION;
+	case CONF_TLS_1_3:
+		return TLS1_3_VERSION;
+	}
+	return TLS1_3_VERSION;
+}
 
+SSL_CTX *
+tls_ssl_ctx(const SSL_METHOD *method, enum conf_tls_version min, struct err *err)
+{
+	SSL_CTX *ssl;
+
+	ERR_clear_error();
+	ssl = SSL_CTX_new(method);
 	if (ssl == NULL) {
-		err_ssl(err, "TLS context");
+		tls_err(err, "TLS context");
 		return NULL;
 	}
-	SSL_CTX_set_min_proto_version(ssl, min_version);
+	SSL_CTX_set_min_proto_version(ssl, version_number(min));
 	/* Mail ends inside its own protocol; a peer that closes without close_notify ended all the same. */
 	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-	/* RELEASE_BUFFERS halves what an idle session costs; the write buffer may have moved or grown. */
+	/* RELEASE_BUFFERS: an idle session holds no record buffers. The write buffer of a conn may move or grow. */
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_read_ahead(ssl, 1);		/* one read(2) takes all that has come, not two for each record */
 	return ssl;
 }
 
-static struct tls_ctx *
-wrap_ctx(SSL_CTX *ssl, bool client)
+struct tls_ctx *
+tls_ctx_new(void)
 {
 	struct tls_ctx *ctx = mem_new(sizeof(*ctx));
 
-	ctx->ssl = ssl;
-	ctx->client = client;
+	ctx->refs = 1;
 	return ctx;
 }
 
-/* The leaf and then its chain, as they stand in the PEM. */
-static int
-use_chain(SSL_CTX *ssl, const struct conf_blob *pem, struct err *err)
-{
-	BIO *bio = BIO_new_mem_buf(pem->bytes, (int)pem->len);
-	X509 *cert;
-	int n = 0;
-
-	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-		int ok = n == 0 ? SSL_CTX_use_certificate(ssl, cert) : (int)SSL_CTX_add1_chain_cert(ssl, cert);
-
-		X509_free(cert);
-		if (ok != 1) {
-			BIO_free(bio);
-			return err_ssl(err, pem->path);
-		}
-		n++;
-	}
-	BIO_free(bio);
-	ERR_clear_error();	/* the end of the PEM counts as an error there */
-	return n > 0 ? 0 : err_set(err, "%s: no certificate in PEM form found", pem->path);
-}
-
-static int
-use_key(SSL_CTX *ssl, const struct conf_blob *pem, struct err *err)
-{
-	BIO *bio = BIO_new_mem_buf(pem->bytes, (int)pem->len);
-	/* An empty passphrase: never ask on a terminal. */
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"");
-
-	BIO_free(bio);
-	if (key == NULL) {
-		ERR_clear_error();
-		return err_set(err, "%s: no usable private key in PEM form (without passphrase) found", pem->path);
-	}
-	if (SSL_CTX_use_PrivateKey(ssl, key) != 1 || SSL_CTX_check_private_key(ssl) != 1) {
-		EVP_PKEY_free(key);
-		ERR_clear_error();
-		return err_set(err, "%s: this key does not belong to the certificate", pem->path);
-	}
-	EVP_PKEY_free(key);
-	return 0;
-}
-
 struct tls_ctx *
-tls_server_ctx(const struct conf_tls *conf, struct err *err)
+tls_ctx_ref(struct tls_ctx *ctx)
 {
-	SSL_CTX *ssl = ssl_ctx(TLS_server_method(), conf->min_version == CONF_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION, err);
-
-	if (ssl == NULL)
-		return NULL;
-	if (use_chain(ssl, &conf->certificate, err) == -1 || use_key(ssl, &conf->key, err) == -1) {
-		SSL_CTX_free(ssl);
-		return NULL;
-	}
-	SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
-	SSL_CTX_set_session_id_context(ssl, (const unsigned char *)"gatepost", 8);
-	return wrap_ctx(ssl, false);
-}
-
-static int
-trust(SSL_CTX *ssl, const struct conf_blob *pem, struct err *err)
-{
-	BIO *bio = BIO_new_mem_buf(pem->bytes, (int)pem->len);
-	X509_STORE *store = SSL_CTX_get_cert_store(ssl);
-	X509 *cert;
-	int n = 0;
-
-	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-		X509_STORE_add_cert(store, cert);
-		X509_free(cert);
-		n++;
-	}
-	BIO_free(bio);
-	ERR_clear_error();
-	return n > 0 ? 0 : err_set(err, "%s: no CA certificate in PEM form found", pem->path);
-}
-
-struct tls_ctx *
-tls_client_ctx(const struct conf_blob *ca, bool verify, struct err *err)
-{
-	SSL_CTX *ssl = ssl_ctx(TLS_client_method(), TLS1_2_VERSION, err);
-
-	if (ssl == NULL)
-		return NULL;
-	if (verify && trust(ssl, ca, err) == -1) {
-		SSL_CTX_free(ssl);
-		return NULL;
-	}
-	SSL_CTX_set_verify(ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-	return wrap_ctx(ssl, true);
+	ctx->refs++;
+	return ctx;
 }
 
 void
-tls_ctx_free(struct tls_ctx **ctx)
+tls_ctx_free(struct tls_ctx **cp)
 {
-	if (*ctx == NULL)
+	struct tls_ctx *ctx = *cp;
+
+	*cp = NULL;
+	if (ctx == NULL || --ctx->refs > 0)
 		return;
-	SSL_CTX_free((*ctx)->ssl);
-	free(*ctx);
-	*ctx = NULL;
+	SSL_SESSION_free(ctx->session);
+	SSL_CTX_free(ctx->ssl);
+	tls_names_free(&ctx->names);
+	free(ctx->pins);
+	free(ctx);
+}
+
+bool
+tls_ctx_serves(const struct tls_ctx *ctx)
+{
+	return !ctx->client;
+}
+
+void
+tls_note_refused(const X509_STORE_CTX *store, const char *why)
+{
+	const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls *tls = SSL_get_app_data(ssl);
+
+	free(tls->refused);
+	tls->refused = mem_str(why);
+}
+
+static int
+begin_client(struct tls_ctx *ctx, SSL *ssl, const char *name, struct err *err)
+{
+	if (name != NULL && SSL_set_tlsext_host_name(ssl, name) != 1)
+		return tls_err(err, "TLS session");
+	if (ctx->verifies && ctx->npins == 0) {
+		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+		if (name == NULL || SSL_set1_host(ssl, name) != 1)
+			return err_set(err, "TLS session: no name that the certificate could be compared with");
+	}
+	if (ctx->session != NULL && time(NULL) - SSL_SESSION_get_time(ctx->session) < SESSION_AGE_MAX)
+		SSL_set_session(ssl, ctx->session);
+	SSL_set_connect_state(ssl);
+	return 0;
 }
 
 struct tls *
 tls_new(struct tls_ctx *ctx, int fd, const char *name, struct err *err)
 {
-	SSL *ssl = SSL_new(ctx->ssl);
 	struct tls *tls;
+	SSL *ssl;
 
 	ERR_clear_error();
-	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
-		goto fail;
-	if (ctx->client) {
-		if (name != NULL && (SSL_set_tlsext_host_name(ssl, name) != 1 || SSL_set1_host(ssl, name) != 1))
-			goto fail;
-		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-		SSL_set_connect_state(ssl);
-	} else {
+	ssl = SSL_new(ctx->ssl);
+	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
+		SSL_free(ssl);
+		tls_err(err, "TLS session");
+		return NULL;
+	}
+	if (!ctx->client) {
 		SSL_set_accept_state(ssl);
+	} else if (begin_client(ctx, ssl, name, err) == -1) {
+		SSL_free(ssl);
+		return NULL;
 	}
 	tls = mem_new(sizeof(*tls));
 	tls->ssl = ssl;
+	tls->ctx = tls_ctx_ref(ctx);
+	if (ctx->verifies)
+		SSL_set_app_data(ssl, tls);	/* costs each session memory: only where somebody looks at it */
 	return tls;
-fail:
-	SSL_free(ssl);
-	err_ssl(err, "TLS session");
-	return NULL;
 }
 
 /* What OpenSSL says after `rc`; its queue was cleared before the call. errno counts only for SYSCALL. */
@@ -210,7 +169,7 @@ step(struct tls *tls, int rc, const char *what, struct err *err)
 		}
 		/* fall through */
 	default:
-		err_ssl(err, what);
+		tls_err(err, what);
 		return TLS_FAILED;
 	}
 }
@@ -218,7 +177,6 @@ step(struct tls *tls, int rc, const char *what, struct err *err)
 enum tls_step
 tls_handshake(struct tls *tls, struct err *err)
 {
-	long verified;
 	enum tls_step left;
 	int rc;
 
@@ -227,10 +185,13 @@ tls_handshake(struct tls *tls, struct err *err)
 	rc = SSL_do_handshake(tls->ssl);
 	if (rc == 1)
 		return TLS_DONE;
-	verified = SSL_get_verify_result(tls->ssl);
 	left = step(tls, rc, "TLS handshake", err);
-	if (left == TLS_FAILED && verified != X509_V_OK)
-		err_set(err, "TLS handshake: certificate refused: %s", X509_verify_cert_error_string(verified));
+	if (left == TLS_FAILED && tls->refused != NULL)
+		err_set(err, "TLS handshake: %s", tls->refused);
+	if (left == TLS_FAILED || left == TLS_EOF) {
+		SSL_SESSION_free(tls->ctx->session);	/* perhaps it was this that the server did not like */
+		tls->ctx->session = NULL;
+	}
 	return left;
 }
 
@@ -279,14 +240,27 @@ tls_text(const struct tls *tls, char out[TLS_TEXT_MAX])
 	snprintf(out, TLS_TEXT_MAX, "%s %s", SSL_get_version(tls->ssl), SSL_get_cipher_name(tls->ssl));
 }
 
-void
-tls_free(struct tls **tls)
+bool
+tls_peer_name(const struct tls *tls, char out[TLS_NAME_MAX])
 {
-	if (*tls == NULL)
+	const X509 *cert = SSL_get0_peer_certificate(tls->ssl);
+
+	out[0] = '\0';
+	return tls->ctx->verifies && cert != NULL && SSL_get_verify_result(tls->ssl) == X509_V_OK && tls_client_name(cert, out);
+}
+
+void
+tls_free(struct tls **tp)
+{
+	struct tls *tls = *tp;
+
+	*tp = NULL;
+	if (tls == NULL)
 		return;
-	SSL_free((*tls)->ssl);
-	free(*tls);
-	*tls = NULL;
+	SSL_free(tls->ssl);
+	tls_ctx_free(&tls->ctx);
+	free(tls->refused);
+	free(tls);
 }
 
 const char *

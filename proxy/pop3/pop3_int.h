@@ -47,7 +47,9 @@ struct pop3_session {
 	struct site *site;
 	const struct conf_listener *listener;
 	struct conn *client;
-	struct addr peer;
+	struct addr peer;		/* the client, as a proxy in front of us may have told */
+	struct crowd_place place;	/* among the connections of its address */
+	bool probe;			/* a balancer's look at us */
 	char id[ID_MAX];
 	enum pop3_state state;
 	bool waiting, last_words;
@@ -82,6 +84,7 @@ struct pop3_session {
 struct pop3_server {
 	struct loop *loop;
 	struct budgets *budgets;
+	struct crowd *crowd;
 	struct id_maker ids;
 	unsigned slot, sessions, sessions_max;
 	struct pop3_session *first;

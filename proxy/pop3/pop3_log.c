@@ -26,6 +26,6 @@ pop3_log(const struct pop3_session *s, const char *why)
 	log_wordf(&line, "octets", "%llu", (unsigned long long)s->octets);
 	log_word(&line, "end", slice_of(why));
 	log_wordf(&line, "ms", "%d", (int)((loop_now(s->server->loop) - s->began) * 1000 + 0.5));
-	log_line(LOG_LEVEL_INFO, buf_slice(&line));
+	log_line(s->probe ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, buf_slice(&line));
 	buf_free(&line);
 }

@@ -12,12 +12,13 @@ static void on_up(void *), on_input(void *), on_drained(void *), on_lost(void *,
 static const struct conn_ops client_calls = { on_up, on_input, on_drained, on_lost };
 
 struct pop3_server *
-pop3_server_new(struct loop *loop, struct budgets *budgets, unsigned slot)
+pop3_server_new(struct loop *loop, struct budgets *budgets, struct crowd *crowd, unsigned slot)
 {
 	struct pop3_server *server = mem_new(sizeof(*server));
 
 	server->loop = loop;
 	server->budgets = budgets;
+	server->crowd = crowd;
 	server->slot = slot;
 	id_begin(&server->ids, slot);
 	return server;
@@ -88,6 +89,7 @@ session_free(struct pop3_session *s, const char *why)
 		s->next->prev = s->prev;
 	server->sessions--;
 	budget_give(server->budgets, BUDGET_SESSIONS, server->slot, 1);
+	crowd_leave(server->crowd, server->slot, &s->place);
 	loop_free_later(server->loop, s);
 	if (server->draining && server->sessions == 0)
 		server->all_gone(server->owner);
@@ -282,12 +284,15 @@ on_deadline(void *owner)
 
 /* Why this client cannot be served now, or NULL: then it is booked as a session. */
 static const char *
-reason_to_refuse(const struct pop3_server *server, const struct site *site, const struct conf_listener *l, const struct addr *peer)
+reason_to_refuse(const struct pop3_server *server, const struct site *site, const struct conf_listener *l,
+    const struct arrival *a, struct crowd_place *place)
 {
-	if (!gate_may_connect(l, peer))
+	if (!a->probe && !gate_may_connect(l, &a->client))
 		return "-ERR [SYS/PERM] Access denied";
 	if (backend_is_lost(site_backend(site, l->backend)))
 		return "-ERR [SYS/TEMP] The mail server cannot be reached now";
+	if (!crowd_enter(server->crowd, server->slot, slice_of(l->name), &a->client, a->probe ? 0 : l->max_per_address, place))
+		return "-ERR [SYS/TEMP] Too many connections from your address";
 	if (!budget_take(server->budgets, BUDGET_SESSIONS, server->slot, 1, server->sessions_max))
 		return "-ERR [SYS/TEMP] Too many connections, please come again";
 	return NULL;
@@ -308,21 +313,25 @@ turn_away(struct pop3_server *server, const struct addr *peer, const struct conf
 }
 
 void
-pop3_accept(struct pop3_server *server, struct site *site, const struct conf_listener *l, int fd, const struct addr *peer)
+pop3_accept(struct pop3_server *server, struct site *site, const struct conf_listener *l, const struct arrival *a)
 {
-	const char *refusal = reason_to_refuse(server, site, l, peer);
+	struct crowd_place place = { 0 };
+	const char *refusal = reason_to_refuse(server, site, l, a, &place);
 	struct pop3_session *s;
 	struct err err = { "" };
 
 	if (refusal != NULL) {
-		turn_away(server, peer, l, fd, refusal);
+		crowd_leave(server->crowd, server->slot, &place);
+		turn_away(server, &a->client, l, a->fd, refusal);
 		return;
 	}
 	s = mem_new(sizeof(*s));
 	s->server = server;
 	s->site = site_ref(site);
 	s->listener = l;
-	s->peer = *peer;
+	s->peer = a->client;
+	s->place = place;
+	s->probe = a->probe;
 	s->began = loop_now(server->loop);
 	id_next(&server->ids, s->id);
 	buf_init(&s->password, POP3_LINE_MAX);
@@ -334,7 +343,7 @@ pop3_accept(struct pop3_server *server, struct site *site, const struct conf_lis
 	s->prev = &server->first;
 	server->first = s;
 	server->sessions++;
-	s->client = conn_new(server->loop, fd, &client_calls, s);
+	s->client = conn_new(server->loop, a->fd, &client_calls, s);
 	buf_secret(conn_in(s->client), true);	/* passwords come in here */
 	buf_secret(&s->password, true);
 	if (l->tls_mode != CONF_TLS_IMPLICIT)

@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
@@ -16,6 +15,7 @@
 #include "policy/profile/profile.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/base/memfd.h"
 #include "proxy/base/str.h"
 #include "proxy/proc/commands.h"
 
@@ -55,7 +55,7 @@ static const struct option scan_options[] = {
 static const char scan_help[] =
     "usage: gatepost scan [-c FILE] [--json] [--ip ADDRESS] [--helo NAME] [--from MAILBOX] [--rcpt MAILBOX[,...]] MAIL|-\n\n"
     "Judges one message with the very scanner of the gateway, without any network, and says what it found.\n"
-    "Exit 0: accepted (tagged perhaps), 1: refused, 2: it could not be judged.\n"
+    "Exit 0: accepted (tagged perhaps), 1: refused or held back, 2: it could not be judged.\n"
     "Without -c and without " COMMANDS_CONF " the shipped rules are used, with the antivirus off.\n";
 
 static int
@@ -172,7 +172,7 @@ spool_mail(const char *path, uint64_t *size, struct err *err)
 	}
 	if (in != STDIN_FILENO)
 		close(in);
-	if (out != -1 && n == 0 && fcntl(out, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+	if (out != -1 && n == 0 && memfd_seal(out) == 0)
 		return out;
 	if (n > 0)
 		err_set(err, "%s is larger than %u MiB", path, MAIL_MAX >> 20);
@@ -310,25 +310,19 @@ conclude(const struct scan_args *args, struct outcome *o)
 		print_text(o);
 	if (!o->judged || o->verdict.action == CONF_DEFER)
 		return EXIT_UNJUDGED;
-	return o->verdict.action == CONF_REFUSE ? EXIT_REFUSE : EXIT_ACCEPT;
+	return o->verdict.action == CONF_REFUSE || o->verdict.action == CONF_QUARANTINE ? EXIT_REFUSE : EXIT_ACCEPT;
 }
 
 /* The profile that holds for the first recipient, or the default one. */
 static const struct conf_profile *
 profile_for(const struct conf *conf, const struct facts *facts)
 {
-	struct slice domain = facts->nrcpts > 0 ? facts->rcpts[0] : SLICE("");
-	const struct conf_route *route;
+	struct slice rcpt = facts->nrcpts > 0 ? facts->rcpts[0] : SLICE("");
+	struct conf_ask ask = { .domain = rcpt };
 	bool ours;
 
-	slice_cut(&domain, '@');
-	route = conf_route_for(conf, domain, &ours);
-	if (route != NULL)
-		return route->profile;
-	for (size_t i = 0; i < conf->nprofiles; i++)
-		if (strcmp(conf->profiles[i]->name, "default") == 0)
-			return conf->profiles[i];
-	return conf->profiles[0];
+	ask.local = slice_cut(&ask.domain, '@');
+	return conf_profile_find(conf, &ask, conf_route_find(conf, &ask, &ours));
 }
 
 static int

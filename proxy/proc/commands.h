@@ -8,6 +8,7 @@ int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_scan(int argc, char **argv);
 int command_nft(int argc, char **argv);
+int command_ctl(int argc, char **argv);
 
 /* "gatepost: ..." and how to get help, on stderr; returns 64 (EX_USAGE). */
 int command_usage(const char *command, const char *what);

@@ -1,7 +1,6 @@
 #include "proxy/proc/control.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,33 +47,6 @@ control_recv(int fd, struct control_msg *msg)
 	for (size_t i = 0; i < msg->nfds; i++)
 		close(msg->fds[i]);
 	return -1;
-}
-
-int
-control_memfd(struct slice bytes, struct err *err)
-{
-	int fd = memfd_create("gatepost-conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (fd == -1)
-		return err_sys(err, "memfd_create");
-	while (bytes.len > 0) {
-		ssize_t n = write(fd, bytes.at, bytes.len);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1) {
-			err_sys(err, "write the configuration");
-			close(fd);
-			return -1;
-		}
-		bytes = slice_part(bytes, (size_t)n, bytes.len);
-	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == -1) {
-		err_sys(err, "seal the configuration");
-		close(fd);
-		return -1;
-	}
-	return fd;
 }
 
 int

@@ -15,10 +15,10 @@ static const struct {
 	{ "check", command_check, "check the configuration, or print all that can be configured" },
 	{ "scan", command_scan, "judge one message as the gateway would, without any network" },
 	{ "nft", command_nft, "print the firewall's rules for listeners that take connections over" },
+	{ "ctl", command_ctl, "ask the running gateway: its state, what is held in quarantine" },
 	{ "learn", NULL, NULL },
 	{ "rules", NULL, NULL },
 	{ "explain", NULL, NULL },
-	{ "ctl", NULL, NULL },
 };
 
 static void

@@ -1,13 +1,11 @@
 #include "proxy/proc/master.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,55 +16,14 @@
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/title.h"
-#include "proxy/proc/control.h"
 #include "proxy/proc/dialer.h"
-#include "proxy/proc/setup.h"
-#include "proxy/proc/worker.h"
+#include "proxy/proc/keeping.h"
+#include "proxy/proc/master_int.h"
 
-#define NURSERY_END_MS   3000
-#define RESPAWN_PAUSE_MS 500	/* a child that ended sooner after its start waits that long for the next */
+#define KEEPER_PAUSE_MS 3000	/* for one that ended by itself: what hinders it will hinder the next */
 
-struct slot {
-	pid_t pid;			/* 0: none */
-	int control;
-	int64_t started, due;		/* milliseconds; due 0: not waited for */
-};
-
-/* One generation of scanners. */
-struct generation {
-	pid_t nursery;			/* 0: none */
-	int control;
-	int small, large, kill;		/* the workers' ends, for those that come later */
-	int64_t started;
-	bool ready;
-};
-
-struct retired {
-	pid_t nursery;
-	int control;			/* open until it has ended: closing it would end it at once */
-};
-
-struct master {
-	const char *path;
-	int signals;
-	struct setup *setup;		/* what runs */
-	struct setup *next;		/* a reload (or the start) that waits for its scanners */
-	bool again;			/* SIGHUP came meanwhile: another reload follows */
-	struct slot *slots;
-	struct budgets *budgets;	/* a row for each slot */
-	pid_t dialer;			/* 0: none */
-	int dialer_control;
-	int64_t dialer_started, dialer_due;
-	struct generation current, coming;
-	struct retired *retired;
-	size_t nretired;
-	int64_t nursery_due;
-	bool ending, failed;
-	int64_t end_by;			/* milliseconds; 0: not draining */
-};
-
-static int64_t
-now_ms(void)
+int64_t
+master_now(void)
 {
 	struct timespec t;
 
@@ -74,276 +31,34 @@ now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* In a child: everything but stdio, the log and these is closed. */
 static void
-keep_only(int *keep, size_t n)
+log_death(const char *what, int status)
 {
-	unsigned from = 3;
-
-	for (;;) {
-		unsigned next = ~0u;
-
-		for (size_t i = 0; i < n; i++)
-			if (keep[i] >= (int)from && (unsigned)keep[i] < next)
-				next = (unsigned)keep[i];
-		if (next == ~0u) {
-			close_range(from, ~0u, 0);
-			return;
-		}
-		if (next > from)
-			close_range(from, next - 1, 0);
-		from = next + 1;
-	}
-}
-
-static void
-child_begins(pid_t parent)
-{
-	static const int not_ours[] = { SIGPIPE, SIGXFSZ, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1 };
-	sigset_t none;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(0);
-	/* What is meant for the gateway goes to master, also when a terminal or a killall says it to all;
-	 * the children end when master says so, or is gone. SIGXFSZ: RLIMIT_FSIZE limits memfds as well. */
-	for (size_t i = 0; i < NITEMS(not_ours); i++)
-		signal(not_ours[i], SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* Scanners have no business with private keys: nothing of them stays in a nursery's memory, neither
- * of the setup that is loaded nor of the one that runs. */
-static void
-forget_keys(const struct setup *setup)
-{
-	for (size_t i = 0; setup != NULL && i < setup->conf->ntls; i++)
-		mem_wipe(setup->conf->tls[i]->key.bytes, setup->conf->tls[i]->key.len);
-}
-
-static _Noreturn void
-be_nursery(struct master *m, struct setup *setup, struct nursery_fds *fds, pid_t parent)
-{
-	int keep[] = { fds->control, fds->small, fds->large, fds->kill, log_fd() };
-	struct rules_files *files;
-	struct err err = { "" };
-
-	child_begins(parent);
-	prctl(PR_SET_PDEATHSIG, 0);	/* it sees by itself that master is gone, and takes its files in tmp-dir along */
-	keep_only(keep, NITEMS(keep));
-	forget_keys(m->setup);
-	forget_keys(m->next);
-	/* Rules lie where an administrator may read; they are parsed by somebody who may not. */
-	files = rules_files_read(setup->conf->rules, setup->conf->nrules, &err);
-	if (files == NULL || priv_drop(&setup->scan_user, false, &err) == -1) {
-		nursery_fail(fds, err.text);
-		exit(1);
-	}
-	exit(nursery_main(setup->conf, files, fds));
-}
-
-static void
-close_generation(struct generation *g)
-{
-	if (g->kill > 0)
-		close(g->kill);		/* first: its nursery then knows why its scanners leave */
-	if (g->small > 0)
-		close(g->small);
-	if (g->large > 0)
-		close(g->large);
-	g->small = g->large = g->kill = 0;
-}
-
-static int
-start_nursery(struct master *m, struct setup *setup, struct generation *g, struct err *err)
-{
-	int control[2], small[2], large[2], kill[2];
-	struct nursery_fds fds;
-	pid_t parent = getpid();
-
-	memset(g, 0, sizeof(*g));
-	if (chan_pair(control, err) == -1 || chan_pair(small, err) == -1 || chan_pair(large, err) == -1 || chan_pair(kill, err) == -1)
-		return -1;	/* out of descriptors at this point nothing can go on */
-	fds = (struct nursery_fds){ control[1], small[1], large[1], kill[1] };
-	fcntl(small[0], F_SETFL, O_NONBLOCK);
-	fcntl(large[0], F_SETFL, O_NONBLOCK);
-	fcntl(kill[0], F_SETFL, O_NONBLOCK);
-	g->nursery = fork();
-	if (g->nursery == 0)
-		be_nursery(m, setup, &fds, parent);
-	close(control[1]);
-	close(small[1]);
-	close(large[1]);
-	close(kill[1]);
-	g->control = control[0];
-	g->small = small[0];
-	g->large = large[0];
-	g->kill = kill[0];
-	g->started = now_ms();
-	return g->nursery == -1 ? err_sys(err, "fork") : 0;
-}
-
-/* One that does not listen any more is replaced: its successor is told everything anew, and master
- * never waits for a worker. */
-static void
-tell(struct master *m, unsigned i, const struct control_msg *msg)
-{
-	if (m->slots[i].pid <= 0 || control_send(m->slots[i].control, msg) == 0)
-		return;
-	log_error("worker %u cannot be told and is killed: %m", i + 1);
-	kill(m->slots[i].pid, SIGKILL);
-}
-
-static void
-tell_scanners(struct master *m, unsigned i)
-{
-	struct control_msg msg = { .word = CONTROL_SCANNERS, .number = m->setup->conf->scanners, .nfds = 3,
-		.fds = { m->current.small, m->current.large, m->current.kill } };
-
-	if (m->current.ready)
-		tell(m, i, &msg);
-}
-
-static void
-tell_conf(struct master *m, unsigned i)
-{
-	struct control_msg msg = { .word = CONTROL_CONF, .fds = { m->setup->memfd }, .nfds = 1 };
-
-	for (size_t p = 0; p < m->setup->nports; p++)
-		msg.fds[msg.nfds++] = m->setup->ports[p].fds[i];
-	tell(m, i, &msg);
-}
-
-/* A channel between the dialer and a worker: each gets an end of it. */
-static void
-tell_dialer(struct master *m, unsigned i)
-{
-	struct control_msg msg = { .word = CONTROL_DIALER, .nfds = 1 };
-	struct err err = { "" };
-	int ends[2];
-
-	if (m->dialer == 0 || m->slots[i].pid <= 0)
-		return;
-	if (chan_pair(ends, &err) == -1) {
-		log_error("%s", err.text);
-		return;
-	}
-	msg.fds[0] = ends[0];
-	if (control_send(m->dialer_control, &msg) == -1) {
-		log_error("the dialer cannot be told and is killed: %m");
-		kill(m->dialer, SIGKILL);
-	}
-	msg.fds[0] = ends[1];
-	tell(m, i, &msg);
-	close(ends[0]);
-	close(ends[1]);
-}
-
-static _Noreturn void
-be_dialer(struct master *m, int control, pid_t parent)
-{
-	int keep[] = { control, log_fd() };
-
-	child_begins(parent);
-	keep_only(keep, NITEMS(keep));
-	forget_keys(m->setup);
-	forget_keys(m->next);
-	exit(dialer_main(control, &m->setup->worker_user));
-}
-
-static void
-start_dialer(struct master *m)
-{
-	struct err err = { "" };
-	pid_t parent = getpid();
-	int control[2];
-
-	m->dialer_started = now_ms();
-	m->dialer_due = 0;
-	if (chan_pair(control, &err) == -1) {
-		log_error("%s", err.text);
-		m->dialer_due = m->dialer_started + RESPAWN_PAUSE_MS;
-		return;
-	}
-	fcntl(control[0], F_SETFL, O_NONBLOCK);
-	m->dialer = fork();
-	if (m->dialer == 0)
-		be_dialer(m, control[1], parent);
-	close(control[1]);
-	m->dialer_control = control[0];
-	if (m->dialer == -1) {
-		log_error("fork: %m");
-		close(control[0]);
-		m->dialer = 0;
-		m->dialer_due = m->dialer_started + RESPAWN_PAUSE_MS;
-	}
-}
-
-/* Sockets that workers have in stock stay good. */
-static void
-stop_dialer(struct master *m)
-{
-	if (m->dialer == 0)
-		return;
-	close(m->dialer_control);
-	kill(m->dialer, SIGKILL);	/* it has nothing to finish */
-	while (waitpid(m->dialer, NULL, 0) == -1 && errno == EINTR)
-		continue;
-	m->dialer = 0;
-}
-
-/* Whether there is one follows from the configuration alone. */
-static void
-settle_dialer(struct master *m)
-{
-	m->dialer_due = 0;
-	if (!conf_keeps_source(m->setup->conf))
-		stop_dialer(m);
-	else if (m->dialer == 0)
-		start_dialer(m);
+	if (WIFSIGNALED(status))
+		log_error("%s died: signal %d", what, WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		log_error("%s ended: exit %d", what, WEXITSTATUS(status));
 	else
-		return;
-	for (unsigned i = 0; i < m->setup->workers; i++)
-		tell_dialer(m, i);
+		log_info("%s ended", what);
 }
 
 static void
-start_worker(struct master *m, unsigned i)
+keeper_ended(struct master *m, int status)
 {
-	struct slot *slot = &m->slots[i];
-	struct err err = { "" };
-	pid_t parent = getpid();
-	int control[2], keep[2];
+	int64_t pause = WIFEXITED(status) ? KEEPER_PAUSE_MS : RESPAWN_PAUSE_MS, now = master_now();
 
-	slot->due = 0;
-	slot->started = now_ms();
-	if (chan_pair(control, &err) == -1) {
-		log_error("%s", err.text);
-		slot->due = slot->started + RESPAWN_PAUSE_MS;
+	log_death("keeper", status);
+	/* A sender whose link broke in that moment comes again, and the ledger may not know it. */
+	if (WIFSIGNALED(status))
+		log_warn("the keeper left commits unwritten: outcome unknown of messages whose senders have not heard their answer yet");
+	close(m->keeper.control);
+	m->keeper.pid = 0;
+	if (m->ending)
 		return;
-	}
-	slot->pid = fork();
-	if (slot->pid == 0) {
-		child_begins(parent);
-		keep[0] = control[1];
-		keep[1] = log_fd();
-		keep_only(keep, NITEMS(keep));
-		exit(worker_main(i, control[1], m->budgets, &m->setup->worker_user));
-	}
-	close(control[1]);
-	slot->control = control[0];
-	fcntl(control[0], F_SETFL, O_NONBLOCK);
-	if (slot->pid == -1) {
-		log_error("fork: %m");
-		close(control[0]);
-		slot->pid = 0;
-		slot->due = slot->started + RESPAWN_PAUSE_MS;
-		return;
-	}
-	tell_dialer(m, i);
-	tell_conf(m, i);
-	tell_scanners(m, i);
+	if (now - m->keeper.started < pause)
+		m->keeper.due = now + pause;
+	else
+		master_start_keeper(m);
 }
 
 static void
@@ -369,7 +84,7 @@ retire(struct master *m, struct generation *g)
 {
 	struct retired *r;
 
-	close_generation(g);
+	master_close_generation(g);
 	if (g->nursery > 0) {
 		r = mem_push(&m->retired, &m->nretired, sizeof(*r));
 		r->nursery = g->nursery;
@@ -395,7 +110,9 @@ reopen_log(struct master *m)
 	log_use(conf->log_kind, fd);
 	msg.fds[0] = fd;
 	for (unsigned i = 0; i < m->setup->workers; i++)
-		tell(m, i, &msg);
+		master_tell(m, i, &msg);
+	if (m->keeper.pid > 0 && control_send(m->keeper.control, &msg) == -1)
+		kill(m->keeper.pid, SIGKILL);
 	if (m->current.nursery > 0)
 		nursery_tell_log(m->current.control, conf->log_kind, fd);
 	log_info("log reopened");
@@ -413,24 +130,39 @@ commit(struct master *m, const struct nursery_report *r)
 {
 	bool first = m->setup == NULL, new_log = !first && !same_log(m->setup->conf, m->next->conf);
 
+	if (!first && !dialer_serves_both(m->setup->conf, m->next->conf))
+		master_stop_dialer(m);		/* another one is told anew; who waits for a path asks it again */
 	setup_commit(&m->setup, m->next);
 	m->next = NULL;
 	log_verbosity(m->setup->conf->log_level);
 	if (first) {
 		m->slots = mem_array(m->setup->workers, sizeof(*m->slots));
-		m->budgets = budgets_new(m->setup->workers);
+		m->pages.budgets = budgets_new(m->setup->workers);
+		m->pages.crowd = crowd_new(m->setup->workers);
+		m->pages.throttle = smtp_throttle_new();
+		m->pages.hints = keeper_hints_new();
+		if (m->pages.budgets == NULL || m->pages.crowd == NULL || m->pages.throttle == NULL || m->pages.hints == NULL) {
+			log_error("no memory for the pages that the workers share: %s", strerror(errno));
+			exit(1);
+		}
 	}
 	retire(m, &m->current);
 	m->current = m->coming;
 	memset(&m->coming, 0, sizeof(m->coming));
-	settle_dialer(m);		/* before the workers: who begins to listen has its sockets */
+	master_settle_tickets(m);
+	master_settle_dialer(m);		/* before the workers: who begins to listen has its sockets */
+	m->generation++;
+	if (first)
+		master_start_keeper(m);
+	else
+		master_tell_limits(m);
 	for (unsigned i = 0; i < m->setup->workers; i++) {
 		if (first) {
-			start_worker(m, i);
+			master_start_worker(m, i);
 			continue;
 		}
-		tell_conf(m, i);
-		tell_scanners(m, i);
+		master_tell_conf(m, i);
+		master_tell_scanners(m, i);
 	}
 	if (new_log)
 		reopen_log(m);
@@ -451,7 +183,7 @@ give_up(struct master *m, const char *why)
 		retire(m, &m->coming);
 	setup_free(&m->next);
 	if (m->current.nursery == 0)
-		m->nursery_due = now_ms();	/* it died meanwhile, and waited for this setup's */
+		m->nursery_due = master_now();	/* it died meanwhile, and waited for this setup's */
 }
 
 static void
@@ -473,7 +205,7 @@ begin(struct master *m)
 	retire(m, &m->coming);		/* a successor of scanners that died: this reload's are newer */
 	if (!setup_judges(m->next))
 		commit(m, NULL);
-	else if (start_nursery(m, m->next, &m->coming, &err) == -1)
+	else if (master_start_nursery(m, m->next, &m->coming, &err) == -1)
 		give_up(m, err.text);
 }
 
@@ -486,10 +218,10 @@ replace_nursery(struct master *m)
 	m->nursery_due = 0;
 	if (m->next != NULL || m->coming.nursery != 0 || !setup_judges(m->setup))
 		return;
-	if (start_nursery(m, m->setup, &m->coming, &err) == -1) {
+	if (master_start_nursery(m, m->setup, &m->coming, &err) == -1) {
 		log_error("%s", err.text);
 		retire(m, &m->coming);
-		m->nursery_due = now_ms() + RESPAWN_PAUSE_MS;
+		m->nursery_due = master_now() + RESPAWN_PAUSE_MS;
 	}
 }
 
@@ -515,46 +247,40 @@ hear_nursery(struct master *m)
 		m->current = m->coming;
 		memset(&m->coming, 0, sizeof(m->coming));
 		for (unsigned i = 0; i < m->setup->workers; i++)
-			tell_scanners(m, i);
+			master_tell_scanners(m, i);
 		log_info("scanners are up again: %u rules, %u virus signatures", r.rules, r.signatures);
 	} else if (m->next != NULL) {
 		give_up(m, r.sentence);
 	} else {
 		log_error("no scanners: %s", r.sentence);
 		retire(m, &m->coming);
-		m->nursery_due = now_ms() + 10 * RESPAWN_PAUSE_MS;
+		m->nursery_due = master_now() + 10 * RESPAWN_PAUSE_MS;
 	}
-}
-
-static void
-log_death(const char *what, int status)
-{
-	if (WIFSIGNALED(status))
-		log_error("%s died: signal %d", what, WTERMSIG(status));
-	else if (WEXITSTATUS(status) != 0)
-		log_error("%s ended: exit %d", what, WEXITSTATUS(status));
-	else
-		log_info("%s ended", what);
 }
 
 static void
 worker_ended(struct master *m, unsigned i, int status)
 {
 	struct slot *slot = &m->slots[i];
+	unsigned long long unknown = budget_used_by(m->pages.budgets, BUDGET_DELIVERING, i);
 	char what[48];
 
 	snprintf(what, sizeof(what), "worker %u", i + 1);
 	log_death(what, status);
+	/* RFC 1047: their senders heard nothing and will come again; the server may have them already. */
+	if (unknown > 0)
+		log_warn("%s left messages on their way: outcome unknown of %llu", what, unknown);
 	close(slot->control);
 	slot->pid = 0;
-	budgets_clear(m->budgets, i);
+	budgets_clear(m->pages.budgets, i);
+	crowd_clear(m->pages.crowd, i);
 	if (m->ending)
 		return;
 	/* Its listening sockets are open here: who connects meanwhile waits for its successor. */
-	if (now_ms() - slot->started < RESPAWN_PAUSE_MS)
-		slot->due = now_ms() + RESPAWN_PAUSE_MS;
+	if (master_now() - slot->started < RESPAWN_PAUSE_MS)
+		slot->due = master_now() + RESPAWN_PAUSE_MS;
 	else
-		start_worker(m, i);
+		master_start_worker(m, i);
 }
 
 static void
@@ -571,20 +297,24 @@ child_ended(struct master *m, pid_t pid, int status)
 			m->retired[i] = m->retired[--m->nretired];
 			return;
 		}
+	if (m->keeper.pid == pid) {
+		keeper_ended(m, status);
+		return;
+	}
 	if (m->dialer == pid) {
 		log_death("dialer", status);
 		close(m->dialer_control);
 		m->dialer = 0;
-		m->dialer_due = now_ms() - m->dialer_started < RESPAWN_PAUSE_MS ? now_ms() + RESPAWN_PAUSE_MS : now_ms();
+		m->dialer_due = master_now() - m->dialer_started < RESPAWN_PAUSE_MS ? master_now() + RESPAWN_PAUSE_MS : master_now();
 		return;
 	}
 	if (m->current.nursery == pid) {
 		if (!m->ending)
 			log_death("nursery", status);
 		close(m->current.control);
-		close_generation(&m->current);
+		master_close_generation(&m->current);
 		memset(&m->current, 0, sizeof(m->current));
-		m->nursery_due = now_ms() + (m->ending ? 0 : 1);
+		m->nursery_due = master_now() + (m->ending ? 0 : 1);
 	}
 }
 
@@ -619,13 +349,13 @@ end(struct master *m, bool at_once)
 	if (m->setup == NULL)
 		return;
 	if (at_once || m->end_by != 0) {
-		m->end_by = now_ms();
+		m->end_by = master_now();
 		return;
 	}
 	log_info("shutting down: %u workers finish what they have", workers_alive(m));
-	m->end_by = now_ms() + (int64_t)(m->setup->conf->drain_timeout * 1000) + 1000;
+	m->end_by = master_now() + (int64_t)(m->setup->conf->drain_timeout * 1000) + 1000;
 	for (unsigned i = 0; i < m->setup->workers; i++)
-		tell(m, i, &msg);
+		master_tell(m, i, &msg);
 }
 
 static void
@@ -658,7 +388,7 @@ on_signal(struct master *m)
 static int
 do_what_is_due(struct master *m)
 {
-	int64_t now = now_ms(), next = -1;
+	int64_t now = master_now(), next = -1;
 
 	if (m->end_by != 0)
 		return m->end_by > now ? (int)(m->end_by - now) : 0;
@@ -670,13 +400,21 @@ do_what_is_due(struct master *m)
 		replace_nursery(m);
 	if (m->nursery_due != 0)
 		next = m->nursery_due - now;
+	if (m->tickets_due != 0 && m->tickets_due <= now)
+		master_rotate_tickets(m);
+	if (m->tickets_due != 0 && (next == -1 || m->tickets_due - now < next))
+		next = m->tickets_due - now;
 	if (m->dialer_due != 0 && m->dialer_due <= now)
-		settle_dialer(m);
+		master_settle_dialer(m);
 	if (m->dialer_due != 0 && (next == -1 || m->dialer_due - now < next))
 		next = m->dialer_due - now;
+	if (m->keeper.due != 0 && m->keeper.due <= now)
+		master_start_keeper(m);
+	if (m->keeper.due != 0 && (next == -1 || m->keeper.due - now < next))
+		next = m->keeper.due - now;
 	for (unsigned i = 0; i < m->setup->workers; i++) {
 		if (m->slots[i].due != 0 && m->slots[i].due <= now)
-			start_worker(m, i);
+			master_start_worker(m, i);
 		if (m->slots[i].due != 0 && (next == -1 || m->slots[i].due - now < next))
 			next = m->slots[i].due - now;
 	}
@@ -686,7 +424,7 @@ do_what_is_due(struct master *m)
 static void
 serve(struct master *m)
 {
-	while (!m->ending || (workers_alive(m) > 0 && m->end_by > now_ms())) {
+	while (!m->ending || (workers_alive(m) > 0 && m->end_by > master_now())) {
 		int wait = do_what_is_due(m);
 		struct pollfd ready[] = {
 			{ .fd = m->signals, .events = POLLIN },
@@ -702,23 +440,6 @@ serve(struct master *m)
 	}
 }
 
-/* A nursery whose control ends takes its scanners and temporary files with it; one that is deep in
- * loading does not hear that and is killed. */
-static void
-end_nursery(pid_t pid, int control)
-{
-	int64_t until = now_ms() + NURSERY_END_MS;
-
-	if (pid <= 0)
-		return;
-	close(control);
-	while (waitpid(pid, NULL, WNOHANG) == 0) {
-		if (now_ms() > until)
-			kill(pid, SIGKILL);
-		poll(NULL, 0, 5);
-	}
-}
-
 static void
 end_children(struct master *m)
 {
@@ -727,13 +448,14 @@ end_children(struct master *m)
 			kill(m->slots[i].pid, SIGKILL);
 			waitpid(m->slots[i].pid, NULL, 0);
 		}
-	stop_dialer(m);
-	close_generation(&m->current);
-	close_generation(&m->coming);
-	end_nursery(m->current.nursery, m->current.control);
-	end_nursery(m->coming.nursery, m->coming.control);
+	master_stop_dialer(m);
+	master_stop_keeper(m);
+	master_close_generation(&m->current);
+	master_close_generation(&m->coming);
+	master_end_nursery(m->current.nursery, m->current.control);
+	master_end_nursery(m->coming.nursery, m->coming.control);
 	for (size_t i = 0; i < m->nretired; i++)
-		end_nursery(m->retired[i].nursery, m->retired[i].control);
+		master_end_nursery(m->retired[i].nursery, m->retired[i].control);
 }
 
 static int
@@ -762,7 +484,7 @@ master_main(const char *conf_path)
 		sigaddset(&set, (const int[]){ SIGCHLD, SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT }[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	m.signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	m.next = setup_new(conf_path, NULL, &err);
+	m.next = ticket_keys_make(&m.tickets, &err) == 0 ? setup_new(conf_path, NULL, &err) : NULL;
 	if (m.next == NULL || open_log(m.next, &err) == -1) {
 		give_up(&m, err.text);
 		return 1;
@@ -770,12 +492,13 @@ master_main(const char *conf_path)
 	log_verbosity(m.next->conf->log_level);
 	if (!setup_judges(m.next))
 		commit(&m, NULL);
-	else if (start_nursery(&m, m.next, &m.coming, &err) == -1)
+	else if (master_start_nursery(&m, m.next, &m.coming, &err) == -1)
 		give_up(&m, err.text);
 	serve(&m);
 	end_children(&m);
 	if (!m.failed)
 		log_info("ended");
+	ticket_keys_wipe(&m.tickets);
 	setup_free(&m.setup);
 	setup_free(&m.next);
 	free(m.slots);

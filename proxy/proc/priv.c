@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,7 +129,29 @@ priv_drop(const struct priv *p, bool empty_root, struct err *err)
 }
 
 int
-priv_drop_to_net_raw(const struct priv *p, struct err *err)
+priv_drop_into(const struct priv *p, const char *dir, struct err *err)
 {
-	return drop(p, true, 1u << CAP_NET_RAW, err);
+	tzset();
+	if (chdir(dir) == -1)
+		return err_sys(err, "enter %s", dir);
+	if (geteuid() == 0 && !sanitized && chroot(".") == -1)
+		return err_sys(err, "change the root to %s", dir);
+	return drop(p, false, 0, err);
+}
+
+int
+priv_drop_to_net_raw(const struct priv *p, bool empty_root, struct err *err)
+{
+	return drop(p, empty_root, 1u << CAP_NET_RAW, err);
+}
+
+void
+priv_raise_descriptors(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
 }

@@ -1,4 +1,4 @@
-/* priv.h - giving up root. */
+/* priv.h - giving up root, and what a process may have. */
 #ifndef PROXY_PROC_PRIV_H
 #define PROXY_PROC_PRIV_H
 
@@ -20,8 +20,15 @@ int priv_find(const char *user, struct priv *, struct err *);
  * process keeps its uid and its root, and loses what capabilities it was given. */
 int priv_drop(const struct priv *, bool empty_root, struct err *);
 
-/* The same, but CAP_NET_RAW stays: for the dialer. */
-int priv_drop_to_net_raw(const struct priv *, struct err *);
+/* The same, and this directory is all that can be reached by a path: it is the root, or where there is no right to
+ * that at least the working directory. */
+int priv_drop_into(const struct priv *, const char *dir, struct err *);
+
+/* As priv_drop(), but CAP_NET_RAW stays: for the dialer. */
+int priv_drop_to_net_raw(const struct priv *, bool empty_root, struct err *);
+
+/* From now on as many descriptors as this process may have at the most (RLIMIT_NOFILE). */
+void priv_raise_descriptors(void);
 
 /* Whether this process has CAP_NET_RAW here, in its network namespace. */
 bool priv_has_net_raw(void);

@@ -1,14 +1,19 @@
 #include "proxy/proc/setup.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/base/memfd.h"
 #include "proxy/net/flagged.h"
 #include "proxy/net/listen.h"
 #include "proxy/net/tls.h"
 #include "proxy/proc/control.h"
+#include "proxy/proc/keeping.h"
 
 #define PACKED_MAX (64u << 20)	/* octets of a packed configuration */
 
@@ -16,10 +21,22 @@
 static int
 check_tls(const struct conf *conf, struct err *err)
 {
+	const struct tls_server_means no_tickets = { .tickets = NULL };
 	struct tls_ctx *ctx;
 
-	for (size_t i = 0; i < conf->ntls; i++) {
-		if ((ctx = tls_server_ctx(conf->tls[i], err)) == NULL)
+	for (size_t i = 0; i < conf->ntls; i++) {	/* each alone, so that the sentence is about what is wrong */
+		const struct conf_tls *one = conf->tls[i];
+
+		if ((ctx = tls_server_ctx(&one, 1, &no_tickets, err)) == NULL)
+			return -1;
+		tls_ctx_free(&ctx);
+	}
+	for (size_t i = 0; i < conf->nlisteners; i++) {
+		const struct conf_listener *l = conf->listeners[i];
+
+		if (l->ntlses < 2)
+			continue;
+		if ((ctx = tls_server_ctx(l->tlses, l->ntlses, &no_tickets, err)) == NULL)
 			return -1;
 		tls_ctx_free(&ctx);
 	}
@@ -28,7 +45,7 @@ check_tls(const struct conf *conf, struct err *err)
 
 		if (b->tls_mode == CONF_TLS_NONE)
 			continue;
-		if ((ctx = tls_client_ctx(&b->tls_ca, b->tls_verify && b->tls_mode != CONF_TLS_OFFER, err)) == NULL)
+		if ((ctx = tls_client_ctx(b, err)) == NULL)
 			return -1;
 		tls_ctx_free(&ctx);
 	}
@@ -58,7 +75,8 @@ setup_read(const char *path, struct priv *worker_user, struct priv *scan_user, s
 	if (conf == NULL)
 		return NULL;
 	if (priv_find(conf->user, worker_user, err) == -1 || priv_find(conf->scan_user, scan_user, err) == -1 ||
-	    check_tls(conf, err) == -1 || check_rights(conf, err) == -1)
+	    check_tls(conf, err) == -1 || check_rights(conf, err) == -1 ||
+	    keeping_check_dir(conf->state_dir, worker_user, false, err) == -1)
 		conf_unref(&conf);
 	return conf;
 }
@@ -72,7 +90,7 @@ pack(struct setup *s, struct err *err)
 	if (!conf_pack(s->conf, &bytes))
 		err_set(err, "the configuration with its files is larger than %u MiB", PACKED_MAX >> 20);
 	else
-		s->memfd = control_memfd(buf_slice(&bytes), err);
+		s->memfd = memfd_of("gatepost-conf", buf_slice(&bytes), err);
 	if (bytes.mem != NULL)
 		mem_wipe(bytes.mem, bytes.size);	/* private keys are in it */
 	buf_free(&bytes);
@@ -123,14 +141,38 @@ open_port(struct setup *s, const struct addr *a, bool transparent, const struct 
 	return 0;
 }
 
+/* Two keepers in one directory would each believe what the other has changed. */
+static int
+take_state_dir(struct setup *s, const struct setup *old, struct err *err)
+{
+	const char *dir = s->conf->state_dir;
+
+	if (old != NULL) {
+		if (strcmp(dir, old->state_dir) != 0)
+			log_warn("state-dir %s takes effect at the next start", dir);
+		s->state_dir = mem_str(old->state_dir);
+		s->state_lock = fcntl(old->state_lock, F_DUPFD_CLOEXEC, 3);
+		return s->state_lock == -1 ? err_sys(err, "duplicate a descriptor") : 0;
+	}
+	if (keeping_check_dir(dir, &s->worker_user, true, err) == -1)
+		return -1;
+	s->state_dir = mem_str(dir);
+	s->state_lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->state_lock == -1)
+		return err_sys(err, "open state-dir %s", dir);
+	if (flock(s->state_lock, LOCK_EX | LOCK_NB) == -1)
+		return err_sys(err, "state-dir %s is in use by another gatepost: end that one, or set state-dir to another directory", dir);
+	return 0;
+}
+
 struct setup *
 setup_new(const char *path, const struct setup *old, struct err *err)
 {
 	struct setup *s = mem_new(sizeof(*s));
 
-	s->memfd = -1;
+	s->memfd = s->state_lock = -1;
 	s->conf = setup_read(path, &s->worker_user, &s->scan_user, err);
-	if (s->conf == NULL || pack(s, err) == -1)
+	if (s->conf == NULL || pack(s, err) == -1 || take_state_dir(s, old, err) == -1)
 		goto fail;
 	s->workers = old != NULL ? old->workers : s->conf->workers;
 	if (old != NULL && s->conf->workers != old->workers)
@@ -189,6 +231,9 @@ setup_free(struct setup **sp)
 	close_ports(s, NULL);
 	if (s->memfd != -1)
 		close(s->memfd);
+	if (s->state_lock != -1)
+		close(s->state_lock);
+	free(s->state_dir);
 	conf_unref(&s->conf);
 	free(s);
 	*sp = NULL;

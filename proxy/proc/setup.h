@@ -21,6 +21,8 @@ struct setup {
 	struct port_set *ports;	/* in the order of the listeners' addresses */
 	size_t nports;
 	struct priv worker_user, scan_user;
+	char *state_dir;	/* stays what it was at the start */
+	int state_lock;		/* nobody else may use it meanwhile */
 };
 
 /* Reads and checks everything that can be checked without starting a process: the text, files,

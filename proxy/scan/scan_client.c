@@ -36,9 +36,11 @@ struct scan_ticket {
 	struct scan_limits limits;
 	unsigned slot;
 	bool retried;
+	bool declined;			/* the scanner said that it cannot judge it */
 	struct watch watch;
 	struct timer deadline;
-	void (*answer)(void *owner, const struct findings *, const char *why);
+	double ends;			/* loop_now() when its budget is spent */
+	void (*answer)(void *owner, const struct scan_answer *);
 	void *owner;
 };
 
@@ -46,6 +48,7 @@ struct scan_pool {
 	struct loop *loop;
 	struct generation *current;	/* NULL: none yet */
 	unsigned lent;			/* tickets that the current generation has */
+	bool last_lent;			/* one of those with limits.last is lent */
 	uint64_t last_number;
 	struct scan_ticket *first, **last;
 	struct timer send_again;
@@ -140,6 +143,8 @@ take_back(struct scan_ticket *t)
 	t->channel = -1;
 	if (t->gen == t->pool->current && t->pool->lent > 0)
 		t->pool->lent--;
+	if (t->limits.last)
+		t->pool->last_lent = false;
 	generation_unref(&t->gen);
 }
 
@@ -159,11 +164,13 @@ ticket_free(struct scan_ticket *t)
 static void
 give_answer(struct scan_ticket *t, const struct findings *found, const char *why)
 {
-	void (*answer)(void *, const struct findings *, const char *) = t->answer;
+	/* A scanner that had it and did not answer as it should; one that says that it cannot judge is well. */
+	struct scan_answer a = { found, why, found == NULL && t->state == TICKET_TAKEN && !t->declined };
+	void (*answer)(void *, const struct scan_answer *) = t->answer;
 	void *owner = t->owner;
 
 	ticket_free(t);
-	answer(owner, found, why);
+	answer(owner, &a);
 }
 
 /* 0 sent; -1 with errno: EAGAIN and EPIPE mean that it must wait. */
@@ -191,11 +198,23 @@ lend(struct scan_ticket *t)
 	}
 	t->channel = pair[0];
 	t->state = TICKET_SENT;
+	t->pool->last_lent |= t->limits.last;
 	t->gen = gen;
 	gen->refs++;
 	t->pool->lent++;
 	watch_start(&t->watch, t->pool->loop, t->channel, on_channel, t);
 	return 0;
+}
+
+/* In order; those that must come last when nothing else waits. */
+static struct scan_ticket *
+next_to_lend(const struct scan_pool *pool)
+{
+	struct scan_ticket *t = pool->first;
+
+	while (t != NULL && t->limits.last)
+		t = t->next;
+	return t != NULL || pool->last_lent || pool->lent > 0 ? t : pool->first;
 }
 
 /* Sends what waits, as far as scanners are free. */
@@ -205,7 +224,7 @@ pump(void *owner)
 	struct scan_pool *pool = owner;
 	struct scan_ticket *t;
 
-	while (pool->current != NULL && pool->lent < pool->current->scanners && (t = pool->first) != NULL) {
+	while (pool->current != NULL && pool->lent < pool->current->scanners && (t = next_to_lend(pool)) != NULL) {
 		unqueue(pool, t);
 		if (lend(t) == -1) {
 			/* Back to the front; its own deadline bounds the wait. */
@@ -221,7 +240,7 @@ pump(void *owner)
 
 struct scan_ticket *
 scan_submit(struct scan_pool *pool, int spool, uint64_t size, const struct facts *facts,
-    struct scan_limits limits, void (*answer)(void *owner, const struct findings *, const char *why), void *owner)
+    struct scan_limits limits, void (*answer)(void *owner, const struct scan_answer *), void *owner)
 {
 	struct scan_ticket *t = mem_new(sizeof(*t));
 
@@ -235,7 +254,8 @@ scan_submit(struct scan_pool *pool, int spool, uint64_t size, const struct facts
 	t->owner = owner;
 	buf_init(&t->job, CHAN_MAX);
 	timer_init(&t->deadline, pool->loop, on_deadline, t);
-	timer_set(&t->deadline, limits.wait);
+	t->ends = loop_now(pool->loop) + limits.budget;
+	timer_set(&t->deadline, limits.wait < limits.budget ? limits.wait : limits.budget);
 	/* 100 recipients of at most 320 octets each and the rest of the facts stay far below the cap. */
 	if (!scan_put_job(&t->job, t->number, size, facts)) {
 		log_error("the facts of a message do not fit a job; it will be deferred");
@@ -269,6 +289,14 @@ scanner_gone(struct scan_ticket *t, const char *why)
 	give_answer(t, NULL, why);
 }
 
+static double
+time_left(const struct scan_ticket *t)
+{
+	double left = t->ends - loop_now(t->pool->loop);
+
+	return left > t->limits.timeout ? t->limits.timeout : left > 0 ? left : 0;
+}
+
 static void
 on_channel(void *owner)
 {
@@ -290,7 +318,7 @@ on_channel(void *owner)
 		if (t->state != TICKET_SENT)
 			break;
 		t->state = TICKET_TAKEN;
-		timer_set(&t->deadline, t->limits.timeout);
+		timer_set(&t->deadline, time_left(t));
 		on_channel(t);		/* the findings are often there already */
 		return;
 	case SCAN_FINDINGS:
@@ -299,6 +327,7 @@ on_channel(void *owner)
 		give_answer(t, &found, NULL);
 		return;
 	case SCAN_TROUBLE:
+		t->declined = true;
 		snprintf(why, sizeof(why), "the scanner could not judge: %s", trouble.text);
 		give_answer(t, NULL, why);
 		return;

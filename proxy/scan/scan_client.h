@@ -27,12 +27,20 @@ void scan_pool_use(struct scan_pool *, const struct scan_generation_fds *, unsig
 struct scan_limits {
 	double wait;			/* seconds until a scanner must have taken it */
 	double timeout;			/* seconds from then until the findings */
+	double budget;			/* seconds for both together */
+	bool last;			/* lent only when nothing else waits, and one such at a time: it has broken scanners before */
+};
+
+struct scan_answer {
+	const struct findings *found;	/* NULL: it could not be judged */
+	const char *why;		/* not */
+	bool broke;			/* a scanner died of it, hung or talked nonsense: it may be the message that did that */
 };
 
 /* The spool must be sealed and stay open until the answer, which comes exactly once and never inside
- * this call: findings (valid during the call), or NULL and why there are none. */
+ * this call, and is valid during it. */
 struct scan_ticket *scan_submit(struct scan_pool *, int spool, uint64_t size, const struct facts *,
-    struct scan_limits, void (*answer)(void *owner, const struct findings *, const char *why), void *owner);
+    struct scan_limits, void (*answer)(void *owner, const struct scan_answer *), void *owner);
 void scan_cancel(struct scan_ticket **);	/* no answer will come; the job is void */
 
 #endif

@@ -1,4 +1,4 @@
-/* smtp_ehlo.h - what an EHLO reply offers, and what ours does (RFC 5321 section 4.1.1.1). */
+/* smtp_ehlo.h - what a server's EHLO reply offers (RFC 5321 section 4.1.1.1). */
 #ifndef PROXY_SMTP_SMTP_EHLO_H
 #define PROXY_SMTP_SMTP_EHLO_H
 
@@ -7,14 +7,5 @@
 
 /* Reads a backend's EHLO or LHLO reply. */
 void smtp_ehlo_read(const struct smtp_reply *, struct backend_caps *);
-
-struct smtp_offer {
-	const char *hostname;
-	uint64_t size;			/* SIZE, octets */
-	bool eightbit, starttls;
-};
-
-/* Appends our reply to EHLO. */
-bool smtp_ehlo_say(const struct smtp_offer *, struct buf *out);
 
 #endif

@@ -1,4 +1,5 @@
 #include "proxy/base/log.h"
+#include "proxy/sasl/sasl.h"
 #include "proxy/smtp/smtp_int.h"
 
 #define RCPTS_SHOWN 20		/* recipients named in a line; the number of all stands beside them */
@@ -12,12 +13,17 @@ log_client(struct buf *line, const struct smtp_session *s)
 	addr_text(&s->peer, peer);
 	log_word(line, "client", slice_of(peer));
 	log_word(line, "listener", slice_of(s->listener->name));
-	if (s->original.len > 0) {
-		addr_text(&s->original, peer);
+	if (s->original != NULL) {
+		addr_text(s->original, peer);
 		log_word(line, "original", slice_of(peer));
 	}
+	smtp_told_log(s, line);
 	log_word(line, "helo", slice_of(s->helo));
-	log_word(line, "tls", s->tls[0] != '\0' ? slice_of(s->tls) : SLICE("none"));
+	log_word(line, "tls", s->tls != NULL ? slice_of(s->tls) : SLICE("none"));
+	if (s->user_mech != 0) {
+		log_word(line, "user", slice_of(s->user));
+		log_word(line, "mechanism", slice_of(sasl_mechanism_name(s->user_mech)));
+	}
 }
 
 static int
@@ -38,7 +44,7 @@ smtp_log_connection(const struct smtp_session *s, const char *why)
 	log_wordf(&line, "errors", "%u", s->errors);
 	log_word(&line, "end", slice_of(why != NULL ? why : "closed"));
 	log_wordf(&line, "ms", "%d", milliseconds(s->began, loop_now(s->server->loop)));
-	log_line(LOG_LEVEL_INFO, buf_slice(&line));
+	log_line(s->probe && s->messages == 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, buf_slice(&line));
 	buf_free(&line);
 }
 
@@ -49,11 +55,11 @@ log_envelope(struct buf *line, const struct smtp_transaction *t)
 
 	buf_init(&rcpts, 2048);
 	for (size_t i = 0; i < t->nrcpts && i < RCPTS_SHOWN; i++) {
-		struct slice rcpt = smtp_path_mailbox(&t->rcpts[i]);
+		struct slice rcpt = smtp_path_mailbox(&t->rcpts[i].to.to);
 
 		buf_printf(&rcpts, "%s<%.*s>", i > 0 ? "," : "", (int)rcpt.len, rcpt.at);
 	}
-	log_wordf(line, "from", "<%s>", t->from.mailbox);
+	log_wordf(line, "from", "<%s>", t->mail.from.mailbox);
 	log_word(line, "to", buf_slice(&rcpts));
 	if (t->nrcpts > 1)
 		log_wordf(line, "recipients", "%zu", t->nrcpts);
@@ -83,7 +89,7 @@ log_findings(struct buf *line, const struct findings *f)
 void
 smtp_log_message(const struct smtp_session *s, const char *reply)
 {
-	const struct smtp_transaction *t = &s->t;
+	const struct smtp_transaction *t = s->t;
 	double now = loop_now(s->server->loop), judged = t->judged_at > 0 ? t->judged_at : t->dot_at;
 	char backend[ADDR_TEXT_MAX];
 	struct buf line;
@@ -106,6 +112,8 @@ smtp_log_message(const struct smtp_session *s, const char *reply)
 	}
 	if (t->last_reply[0] != '\0')
 		log_word(&line, "answer", slice_of(t->last_reply));
+	if (t->held[0] != '\0')
+		log_word(&line, "held", slice_of(t->held));
 	if (s->client == NULL || (reply != NULL && reply[0] == '\0'))
 		log_word(&line, "client-heard", SLICE("nothing"));
 	else if (reply != NULL)
@@ -117,18 +125,25 @@ smtp_log_message(const struct smtp_session *s, const char *reply)
 }
 
 void
-smtp_log_holders(const struct smtp_session *s)
+smtp_log_fates(const struct smtp_session *s)
 {
-	const struct smtp_transaction *t = &s->t;
+	static const char *const fates[] = {
+		[FATE_OPEN] = "open", [FATE_TO_HOLD] = "open", [FATE_KNOWN] = "delivered-before", [FATE_DELIVERED] = "delivered",
+		[FATE_HELD] = "held", [FATE_REFUSED] = "refused", [FATE_DEFERRED] = "deferred",
+	};
+	const struct smtp_transaction *t = s->t;
 	struct buf line;
 
-	for (size_t i = 0; t->holds != NULL && i < t->nrcpts; i++) {
-		if (!t->holds[i])
-			continue;
+	for (size_t i = 0; i < t->nrcpts; i++) {
+		const struct smtp_rcpt *r = &t->rcpts[i];
+
 		buf_init(&line, LOG_LINE_MAX);
 		log_word(&line, "message", slice_of(t->id));
-		log_wordf(&line, "delivered-to", "<%s>", t->rcpts[i].mailbox);
-		log_line(LOG_LEVEL_WARN, buf_slice(&line));
+		log_wordf(&line, "recipient", "<%s>", r->to.to.mailbox);
+		log_word(&line, "fate", slice_of(fates[r->fate]));
+		if (r->words != NULL)
+			log_word(&line, "words", slice_of(r->words));
+		log_line(LOG_LEVEL_INFO, buf_slice(&line));
 		buf_free(&line);
 	}
 }

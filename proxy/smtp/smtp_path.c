@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "proxy/base/str.h"
+
 static bool
 is_alnum(unsigned char c)
 {
@@ -21,6 +23,12 @@ is_domain_char(unsigned char c)
 	return is_alnum(c) || c == '-' || c == '.' || c == '_';
 }
 
+static struct slice
+skip(struct slice s, size_t n)
+{
+	return slice_part(s, n, s.len);
+}
+
 static size_t
 span(struct slice s, bool (*is)(unsigned char))
 {
@@ -31,19 +39,44 @@ span(struct slice s, bool (*is)(unsigned char))
 	return n;
 }
 
+/* Length of the UTF-8 character above ASCII at the start, 0 if there is none that may stand here: C1 controls
+ * (U+0080 to U+009F) are no part of an address. */
+static size_t
+utf8_len(struct slice s)
+{
+	size_t n = s.len > 0 && (unsigned char)s.at[0] >= 0x80 ? str_utf8_len(s) : 0;
+
+	return n == 2 && (unsigned char)s.at[0] == 0xc2 && (unsigned char)s.at[1] < 0xa0 ? 0 : n;
+}
+
+/* The same as span(), and where it may UTF-8, too. */
+static size_t
+span_utf8(struct slice s, bool (*is)(unsigned char), bool utf8)
+{
+	size_t n = span(s, is), more;
+
+	while (utf8 && (more = utf8_len(skip(s, n))) > 0)
+		n += more + span(skip(s, n + more), is);
+	return n;
+}
+
 /* Length of a quoted string with both quotes, 0 if it is none. */
 static size_t
-quoted_len(struct slice s)
+quoted_len(struct slice s, bool utf8)
 {
-	for (size_t i = 1; i < s.len; i++) {
+	size_t i = 1, more;
+
+	while (i < s.len) {
 		unsigned char c = (unsigned char)s.at[i];
 
 		if (c == '"')
 			return i + 1;
 		if (c == '\\' && ++i < s.len)
 			c = (unsigned char)s.at[i];
-		if (c < ' ' || c > '~')
+		more = c >= ' ' && c <= '~' ? 1 : utf8 ? utf8_len(skip(s, i)) : 0;
+		if (more == 0)
 			return 0;
+		i += more;
 	}
 	return 0;
 }
@@ -64,31 +97,25 @@ literal_len(struct slice s)
 }
 
 static size_t
-domain_len(struct slice s)
+domain_len(struct slice s, bool utf8)
 {
 	size_t n;
 
 	if (slice_starts(s, "["))
 		return literal_len(s);
-	n = span(s, is_domain_char);
+	n = span_utf8(s, is_domain_char, utf8);
 	for (size_t i = 0; i < n; i++)		/* no empty label */
 		if (s.at[i] == '.' && (i == 0 || s.at[i - 1] == '.'))
 			return 0;
 	return n;
 }
 
-static struct slice
-skip(struct slice s, size_t n)
-{
-	return slice_part(s, n, s.len);
-}
-
 /* "@a,@b:" in front of the mailbox (RFC 5321 section 4.1.2, A-d-l): read, then ignored (section 3.6.1). */
 static bool
-skip_source_route(struct slice *s)
+skip_source_route(struct slice *s, bool utf8)
 {
 	while (slice_starts(*s, "@")) {
-		size_t n = domain_len(skip(*s, 1));
+		size_t n = domain_len(skip(*s, 1), utf8);
 
 		if (n == 0)
 			return false;
@@ -114,30 +141,30 @@ has_high_octet(struct slice s)
 }
 
 enum smtp_path_result
-smtp_path_parse(struct slice *rest, struct smtp_path *path)
+smtp_path_parse(struct slice *rest, struct smtp_path *path, bool utf8)
 {
 	struct slice s = *rest, mailbox;
 	size_t local, domain = 0;
 
 	memset(path, 0, sizeof(*path));
-	if (!slice_starts(s, "<"))
-		return has_high_octet(s) ? PATH_UTF8 : PATH_SYNTAX;
-	if (has_high_octet(s))
+	if (!utf8 && has_high_octet(s))
 		return PATH_UTF8;
+	if (!slice_starts(s, "<"))
+		return PATH_SYNTAX;
 	s = skip(s, 1);
 	if (slice_starts(s, ">")) {
 		*rest = skip(s, 1);
 		return PATH_OK;
 	}
-	if (slice_starts(s, "@") && !skip_source_route(&s))
+	if (slice_starts(s, "@") && !skip_source_route(&s, utf8))
 		return PATH_SYNTAX;
 	mailbox = s;
-	local = slice_starts(s, "\"") ? quoted_len(s) : span(s, is_local_char);
+	local = slice_starts(s, "\"") ? quoted_len(s, utf8) : span_utf8(s, is_local_char, utf8);
 	if (local == 0)
 		return PATH_SYNTAX;
 	s = skip(s, local);
 	if (slice_starts(s, "@")) {
-		domain = domain_len(skip(s, 1));
+		domain = domain_len(skip(s, 1), utf8);
 		if (domain == 0)
 			return PATH_SYNTAX;
 		s = skip(s, domain + 1);
@@ -160,10 +187,11 @@ is_key_char(unsigned char c)
 	return is_alnum(c) || c == '-';
 }
 
+/* UTF-8 may stand in ORCPT (RFC 6533 section 3); who reads a parameter looks closer. */
 static bool
 is_value_char(unsigned char c)
 {
-	return c > ' ' && c < 0x7f && c != '=';
+	return c > ' ' && c != 0x7f && c != '=';
 }
 
 bool
@@ -211,4 +239,13 @@ smtp_path_is_routed(const struct smtp_path *p)
 	struct slice local = smtp_path_local(p);
 
 	return slice_has(local, '%') || slice_has(local, '!') || slice_has(local, '@') || slice_has(local, ':');
+}
+
+bool
+smtp_path_is_utf8(const struct smtp_path *p)
+{
+	for (const char *c = p->mailbox; *c != '\0'; c++)
+		if ((unsigned char)*c >= 0x80)
+			return true;
+	return false;
 }

@@ -10,7 +10,7 @@
 #define SMTP_LOCAL_MAX   128	/* RFC 5321 says 64; senders' return paths (VERP) are longer */
 #define SMTP_DOMAIN_MAX  255
 #define SMTP_MAILBOX_MAX (SMTP_LOCAL_MAX + 1 + SMTP_DOMAIN_MAX)
-#define SMTP_PARAMS_MAX  8
+#define SMTP_PARAMS_MAX  16
 
 struct smtp_path {
 	char mailbox[SMTP_MAILBOX_MAX + 1];	/* without brackets; empty for <> */
@@ -23,10 +23,13 @@ struct smtp_param {
 
 enum smtp_path_result { PATH_OK, PATH_SYNTAX, PATH_LONG, PATH_UTF8 };
 
-/* Reads "<path>" at the start of *rest and leaves what stands behind it. */
-enum smtp_path_result smtp_path_parse(struct slice *rest, struct smtp_path *);
+/* Reads "<path>" at the start of *rest and leaves what stands behind it. utf8: UTF-8 may stand in it (RFC 6531
+ * section 3.3); PATH_UTF8 says that it would have to. */
+enum smtp_path_result smtp_path_parse(struct slice *rest, struct smtp_path *, bool utf8);
+bool smtp_path_is_utf8(const struct smtp_path *);	/* some octet is not ASCII */
 
-/* Reads " KEY=VALUE KEY ..." (RFC 5321 section 4.1.2: esmtp-param). False: not of that form, or too many. */
+/* Reads " KEY=VALUE KEY ..." (RFC 5321 section 4.1.2: esmtp-param), octets above ASCII in values too, of which nothing is
+ * known (RFC 6533 section 3 has UTF-8 there). False: not of that form, or too many. */
 bool smtp_params_parse(struct slice rest, struct smtp_param params[SMTP_PARAMS_MAX], size_t *n);
 
 struct slice smtp_path_mailbox(const struct smtp_path *);

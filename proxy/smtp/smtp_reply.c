@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #define SAY_LINES 10	/* of a long reply as many are passed on */
-#define SAY_WIDTH 480	/* octets of text in a line (RFC 5321 section 4.5.3.1.5: 512 with code and CR LF) */
+#define SAY_WIDTH (SMTP_REPLY_ROOM - 20)	/* octets of text in a line (RFC 5321 section 4.5.3.1.5: 512 with code and CR LF) */
 
 void
 smtp_reply_init(struct smtp_reply *r)
@@ -83,14 +83,13 @@ put_clean(struct buf *out, struct slice text)
 		buf_putc(out, text.at[i] >= ' ' && text.at[i] <= '~' ? text.at[i] : '?');
 }
 
-bool
-smtp_reply_say(const struct smtp_reply *r, struct buf *out)
+static bool
+say_lines(const struct smtp_reply *r, unsigned lines, struct buf *out)
 {
 	struct slice rest = buf_slice(&r->text);
-	unsigned lines = r->lines < SAY_LINES ? r->lines : SAY_LINES;
 	int class = smtp_reply_class(r);
 
-	if (buf_room(out) < lines * (SAY_WIDTH + 20))
+	if (buf_room(out) < lines * SMTP_REPLY_ROOM)
 		return false;
 	for (unsigned i = 0; i < lines; i++) {
 		struct slice text = slice_cut(&rest, '\n');
@@ -102,6 +101,18 @@ smtp_reply_say(const struct smtp_reply *r, struct buf *out)
 		buf_puts(out, "\r\n");
 	}
 	return true;
+}
+
+bool
+smtp_reply_say(const struct smtp_reply *r, struct buf *out)
+{
+	return say_lines(r, r->lines < SAY_LINES ? r->lines : SAY_LINES, out);
+}
+
+bool
+smtp_reply_say_short(const struct smtp_reply *r, struct buf *out)
+{
+	return say_lines(r, 1, out);
 }
 
 void

@@ -1,58 +1,20 @@
+/* One client's session: its lines, its deadlines, its end. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "policy/gate/access.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/smtp/smtp_auth.h"
 #include "proxy/smtp/smtp_int.h"
 
 #define JUNK_MAX      100	/* commands that do nothing, between two messages */
-#define DATA_STEP     1024	/* octets of a message that must come in one data-timeout */
 #define FAULTY_WAIT   5.0	/* seconds for the rest of a message that is refused already */
-#define ANSWER_ROOM   16384	/* octets for the next answer: a client that does not read is not listened to either */
 
-static const char *const state_words[] = { "greeted", "ready", "mail", "rcpt", "data", "judge", "deliver" };
+static const char *const state_words[] = { "greeted", "ready", "mail", "rcpt", "bdat", "data", "judge", "deliver" };
 
 static void on_up(void *), on_input(void *), on_drained(void *), on_lost(void *, const char *);
 static const struct conn_ops client_calls = { on_up, on_input, on_drained, on_lost };
-
-struct smtp_server *
-smtp_server_new(struct loop *loop, struct scan_pool *scanners, struct flagged *flagged, struct budgets *budgets, unsigned slot)
-{
-	struct smtp_server *server = mem_new(sizeof(*server));
-
-	server->loop = loop;
-	server->scanners = scanners;
-	server->flagged = flagged;
-	server->slot = slot;
-	server->spools = (struct spool_budget){ .shared = budgets, .row = slot };
-	id_begin(&server->ids, slot);
-	return server;
-}
-
-void
-smtp_server_free(struct smtp_server **server)
-{
-	free(*server);
-	*server = NULL;
-}
-
-void
-smtp_server_limits(struct smtp_server *server, unsigned sessions, uint64_t spool_memory)
-{
-	server->sessions_max = sessions;
-	server->spools.max = spool_memory;
-}
-
-unsigned
-smtp_server_sessions(const struct smtp_server *server)
-{
-	return server->sessions;
-}
 
 void
 smtp_enter(struct smtp_session *s, enum smtp_state state)
@@ -92,16 +54,39 @@ session_free(struct smtp_session *s, const char *why)
 	smtp_log_connection(s, why);
 	smtp_link_drop(s);
 	smtp_transaction_end(s);
+	smtp_auth_free(s);
+	free(s->xclient);
+	free(s->xforward);
+	free(s->text);
+	free(s->helo);
+	free(s->tls);
+	free(s->user);
+	free(s->original_caps);
+	free(s->original);
+	free(s->relay);
 	timer_stop(&s->deadline);
 	site_unref(&s->site);
 	*s->prev = s->next;
 	if (s->next != NULL)
 		s->next->prev = s->prev;
 	server->sessions--;
-	budget_give(server->spools.shared, BUDGET_SESSIONS, server->slot, 1);
+	budget_give(server->budgets, BUDGET_SESSIONS, server->slot, 1);
+	crowd_leave(server->crowd, server->slot, &s->place);
 	loop_free_later(server->loop, s);
-	if (server->draining && server->sessions == 0)
+	if (server->draining && server->sessions == 0) {
+		smtp_pool_retire(server->pool, NULL);
 		server->all_gone(server->owner);
+	}
+}
+
+/* Nobody else gets a session that was left in the middle of something. */
+static void
+leave_backend(struct smtp_session *s)
+{
+	if (s->link == NULL || !s->link_ready || s->state == SMTP_DELIVER)
+		return;
+	smtp_pool_give(s->server->pool, &s->link, !s->own && s->auth == NULL && s->t == NULL && !s->waiting);
+	s->link_ready = false;
 }
 
 enum smtp_step
@@ -112,8 +97,7 @@ smtp_end(struct smtp_session *s, const char *reply, const char *why)
 	s->last_words = true;
 	if (reply != NULL)
 		smtp_say(s, "%s", reply);
-	if (s->link_ready && s->state < SMTP_JUDGE)
-		smtp_backend_quit(&s->link);
+	leave_backend(s);
 	if (s->quit)
 		conn_bye(&s->client);
 	else
@@ -138,7 +122,7 @@ client_gone(struct smtp_session *s, const char *why)
 {
 	if (s->state == SMTP_DELIVER && s->waiting)
 		return;
-	if (s->t.id[0] != '\0' && s->state >= SMTP_DATA)
+	if (s->t != NULL && s->state >= SMTP_BDAT)
 		smtp_log_message(s, "");
 	smtp_end(s, NULL, why);
 }
@@ -155,18 +139,30 @@ is_foreign(struct slice verb)
 	return false;
 }
 
+/* The client has read our answer to its message: nothing has to be remembered of that any more. */
+static void
+heard(struct smtp_session *s)
+{
+	if (s->heard_due)
+		keeper_ledger_heard(s->server->keeper, &s->heard);
+	s->heard_due = false;
+}
+
 static enum smtp_step
 dispatch(struct smtp_session *s, struct slice line)
 {
 	struct slice verb = slice_word(&line);
 	const struct smtp_cmd *cmd = smtp_cmd_find(verb);
 
+	heard(s);
 	if (cmd == NULL && is_foreign(verb))
 		return smtp_end(s, "554 5.5.0 This is a mail server", "another protocol");
 	if (cmd == NULL)
 		return smtp_refuse(s, "500 5.5.2 Command not recognized");
-	if (s->listener->tls_mode == CONF_TLS_REQUIRE && s->tls[0] == '\0' && !(cmd->flags & CMD_PRE_TLS))
+	if (s->listener->tls_mode == CONF_TLS_REQUIRE && s->tls == NULL && !(cmd->flags & CMD_PRE_TLS))
 		return smtp_refuse(s, "530 5.7.0 Must issue a STARTTLS command first");
+	if (s->listener->auth_required && !smtp_auth_done(s) && !(cmd->flags & CMD_PRE_AUTH))
+		return smtp_refuse(s, "530 5.7.0 Authentication required");
 	if (!(cmd->states & (1u << s->state)))
 		return smtp_refuse(s, s->state == SMTP_GREETED ? "503 5.5.1 Say EHLO first" : "503 5.5.1 Bad sequence of commands");
 	/* Going on would run what the client meant as a body, or as words inside TLS, as commands. */
@@ -177,19 +173,28 @@ dispatch(struct smtp_session *s, struct slice line)
 	return cmd->run(s, line);
 }
 
-/* A message has to grow by a step in each data-timeout: one octet now and then does not move the
- * deadline on. */
+/* One octet now and then does not move the deadline on, least of all for what is refused already. */
 static void
 set_data_deadline(struct smtp_session *s)
 {
-	struct smtp_transaction *t = &s->t;
+	double left = pace_left(&s->t->pace, loop_now(s->server->loop));
 
-	if (t->dot.faults != 0) {
-		timer_set(&s->deadline, FAULTY_WAIT);
-	} else if (t->taken_in == 0 || t->taken_in - t->deadline_at >= DATA_STEP) {
-		t->deadline_at = t->taken_in;
-		timer_set(&s->deadline, s->listener->data_timeout);
-	}
+	timer_set(&s->deadline, (s->t->dot.faults | s->t->lines.faults) != 0 && left > FAULTY_WAIT ? FAULTY_WAIT : left);
+}
+
+/* It has a server's session that it does not use: not for longer than an idle one is kept (keep-time). */
+static bool
+is_resting(const struct smtp_session *s)
+{
+	return s->state <= SMTP_READY && s->t == NULL && s->link != NULL && s->link_ready && !s->own &&
+	       s->link_to->conf->keep_time < s->listener->idle_timeout;
+}
+
+/* An answer comes from elsewhere. */
+static bool
+is_busy(const struct smtp_session *s)
+{
+	return s->waiting || (s->t != NULL && s->t->nasks > 0);
 }
 
 /* What the client's next octets are waited for, and how long. */
@@ -197,32 +202,74 @@ static void
 set_deadline(struct smtp_session *s)
 {
 	const struct conf_listener *l = s->listener;
-	bool in_line = !s->waiting && s->state != SMTP_DATA && (buf_len(conn_in(s->client)) > 0 || s->lines.swallowing);
+	bool busy = is_busy(s), chunk = s->unwanted_reply != NULL;
+	bool in_line = !busy && s->state != SMTP_DATA && (buf_len(conn_in(s->client)) > 0 || s->lines.swallowing || chunk);
 
-	if (s->waiting)
+	if (busy)
 		timer_stop(&s->deadline);
 	else if (s->state == SMTP_DATA)
 		set_data_deadline(s);
 	else if (!in_line)
-		timer_set(&s->deadline, s->handshake ? l->command_timeout : l->idle_timeout);
+		timer_set(&s->deadline, s->handshake ? l->command_timeout / 2 : is_resting(s) ? s->link_to->conf->keep_time : l->idle_timeout);
 	else if (!s->line_begun)
-		timer_set(&s->deadline, l->command_timeout);	/* for the whole of it, however it drips */
+		timer_set(&s->deadline, chunk ? l->data_timeout : l->command_timeout);	/* for the whole of it, however it drips */
 	s->line_begun = in_line;
+}
+
+/* Whether the client's next words may be looked at. While the backend is asked about recipients only more
+ * of them may: they go to a server that takes commands in groups (RFC 2920), and are answered in their turn. */
+static bool
+may_go_on(const struct smtp_session *s)
+{
+	struct slice next;
+
+	if (s->waiting || s->t == NULL || s->t->nasks == 0)
+		return !s->waiting;
+	next = slice_part(buf_slice(conn_in(s->client)), 0, 5);
+	return s->t->nasks < SMTP_ASKS_MAX && s->t->backend->conf->verify_at == NULL && s->link != NULL && s->link_ready &&
+	       smtp_backend_pipelines(s->link) && slice_iis(next, "RCPT ");
+}
+
+/* A chunk that belongs to no message: its octets are no commands, whatever they look like. */
+static enum smtp_step
+throw_away(struct smtp_session *s)
+{
+	struct buf *in = conn_in(s->client);
+	size_t here = buf_len(in);
+	const char *reply = s->unwanted_reply;
+
+	if (here > s->unwanted)
+		here = (size_t)s->unwanted;
+	buf_eat(in, here);
+	s->unwanted -= here;
+	if (s->unwanted > 0)
+		return STEP_WAIT;
+	s->unwanted_reply = NULL;
+	return smtp_refuse(s, reply);
+}
+
+static enum smtp_step
+take_line(struct smtp_session *s, struct slice line)
+{
+	s->line_begun = false;
+	return s->auth != NULL ? smtp_auth_line(s, line) : dispatch(s, line);
 }
 
 /* Takes one line. STEP_WAIT when there is none yet. */
 static enum smtp_step
 next_line(struct smtp_session *s)
 {
-	char room[SMTP_LINE_MAX];
+	static char room[SMTP_AUTH_LINE_MAX + SMTP_LINE_MAX];
+	enum smtp_step step;
 	struct slice line;
 
-	switch (line_next(&s->lines, conn_in(s->client), room, sizeof(room), &line)) {
+	switch (line_next(&s->lines, conn_in(s->client), room, smtp_auth_line_max(s), &line)) {
 	case LINE_OK:
-		s->line_begun = false;
-		return dispatch(s, line);
+		step = take_line(s, line);
+		mem_wipe(room, line.len);	/* it may have been a password */
+		return step;
 	case LINE_TOO_LONG:
-		return smtp_refuse(s, "500 5.5.2 Line too long");
+		return s->auth != NULL ? smtp_auth_too_long(s) : smtp_refuse(s, "500 5.5.2 Line too long");
 	case LINE_BARE:
 		return smtp_end(s, "521 5.5.2 A line ends in CR LF and holds no NUL", "malformed line");
 	case LINE_MORE:
@@ -231,10 +278,27 @@ next_line(struct smtp_session *s)
 	return STEP_WAIT;
 }
 
+/* Room for the next answer and those that are under way: a client that does not read is not listened to either. */
 static bool
 can_answer(struct smtp_session *s)
 {
-	return buf_room(conn_out(s->client)) >= ANSWER_ROOM;
+	const struct smtp_transaction *t = s->t;
+	size_t need = SMTP_ANSWER_ROOM;
+
+	if (t != NULL)
+		need += t->nasks * SMTP_REPLY_ROOM + (t->mail.prdr ? t->nrcpts * SMTP_PRDR_ROOM : 0);
+	return buf_room(conn_out(s->client)) >= need;
+}
+
+/* Whose program ends with our answer unread has the kernel send a reset; who closes in order behind an
+ * answer that has all arrived has read it, also without a QUIT. */
+static void
+ended_in_order(struct smtp_session *s)
+{
+	uint64_t taken;
+
+	if (s->heard_due && s->spoke_last && conn_untaken(s->client, &taken) == 0)
+		heard(s);
 }
 
 static void
@@ -242,22 +306,29 @@ run(struct smtp_session *s)
 {
 	enum smtp_step step = STEP_NEXT;
 
-	while (step == STEP_NEXT && !s->waiting && can_answer(s)) {
-		if (s->state == SMTP_DATA)
+	if (smtp_auth_stranded(s) && !is_busy(s) && s->t == NULL) {
+		smtp_end(s, "421 4.4.2 The mail server was lost, please come again", "the backend's session was lost");
+		return;
+	}
+	while (step == STEP_NEXT && may_go_on(s) && can_answer(s)) {
+		if (s->unwanted_reply != NULL)
+			step = throw_away(s);
+		else if (s->state == SMTP_DATA)
 			step = smtp_data_input(s);
 		else
 			step = next_line(s);
 	}
 	if (step == STEP_GONE || s->last_words)
 		return;
-	if (conn_ended(s->client) && (step != STEP_NEXT || s->waiting)) {
+	if (conn_ended(s->client) && (step != STEP_NEXT || is_busy(s))) {
 		/* Its answer is still to come, and it may have shut down only its own side behind a QUIT. */
-		if (s->waiting && (s->state != SMTP_JUDGE || buf_len(conn_in(s->client)) > 0))
+		if (is_busy(s) && (s->state != SMTP_JUDGE || buf_len(conn_in(s->client)) > 0))
 			return;
+		ended_in_order(s);
 		client_gone(s, s->state == SMTP_DATA || s->waiting ? "client closed in the middle" : "client closed");
 		return;
 	}
-	if (s->server->draining && !s->waiting && s->state <= SMTP_READY && buf_len(conn_in(s->client)) == 0) {
+	if (s->server->draining && !is_busy(s) && s->state <= SMTP_READY && buf_len(conn_in(s->client)) == 0) {
 		smtp_end(s, "421 4.3.2 Shutting down, please come again", "shutdown");
 		return;
 	}
@@ -276,7 +347,7 @@ on_drained(void *owner)
 {
 	struct smtp_session *s = owner;
 
-	if (!s->waiting && (buf_len(conn_in(s->client)) > 0 || conn_ended(s->client)))
+	if (!is_busy(s) && (buf_len(conn_in(s->client)) > 0 || conn_ended(s->client)))
 		run(s);
 }
 
@@ -302,8 +373,10 @@ static void
 on_up(void *owner)
 {
 	struct smtp_session *s = owner;
+	char text[TLS_TEXT_MAX];
 
-	conn_tls_text(s->client, s->tls);
+	conn_tls_text(s->client, text);
+	s->tls = mem_str(text);
 	s->handshake = false;
 	if (s->listener->tls_mode == CONF_TLS_IMPLICIT)
 		greet(s);
@@ -324,50 +397,16 @@ static void
 on_deadline(void *owner)
 {
 	struct smtp_session *s = owner;
-	bool data = s->state == SMTP_DATA;
+	bool data = s->state == SMTP_DATA || s->state == SMTP_BDAT;
 
+	if (!s->handshake && !s->line_begun && is_resting(s)) {
+		timer_set(&s->deadline, s->listener->idle_timeout - s->link_to->conf->keep_time);
+		smtp_link_leave(s);
+		return;
+	}
 	if (data)
 		smtp_log_message(s, "421 timeout");
 	smtp_end(s, data ? "421 4.4.2 Timeout in the message" : "421 4.4.2 Timeout", data ? "timeout in DATA" : "timeout");
-}
-
-/* Says one line to somebody who gets no session. */
-static void
-turn_away(struct smtp_server *server, const struct addr *peer, const struct conf_listener *l, int fd, const char *reply)
-{
-	static const struct conn_ops none = { NULL, NULL, NULL, NULL };
-	struct conn *c = conn_new(server->loop, fd, &none, NULL);
-	struct buf line;
-	char text[ADDR_TEXT_MAX];
-
-	addr_text(peer, text);
-	buf_init(&line, LOG_LINE_MAX);
-	log_word(&line, "client", slice_of(text));
-	log_word(&line, "listener", slice_of(l->name));
-	log_word(&line, "refused", slice_of(reply));
-	log_line(LOG_LEVEL_INFO, buf_slice(&line));
-	buf_free(&line);
-	if (l->tls_mode != CONF_TLS_IMPLICIT)	/* there the client expects no words in the clear */
-		buf_printf(conn_out(c), "%s\r\n", reply);
-	conn_finish(&c);
-}
-
-/* Why this client cannot be served now, or NULL: then it is booked as a session. */
-static const char *
-reason_to_refuse(const struct smtp_server *server, const struct site *site, const struct conf_listener *l, const struct addr *peer)
-{
-	bool lost = true;
-
-	if (!gate_may_connect(l, peer))
-		return "554 5.7.1 Access denied";
-	for (size_t i = 0; i < site->conf->nbackends; i++)
-		lost = lost && (site->conf->backends[i]->protocol == CONF_IMAP ||
-				(site->conf->backends[i]->original ? l->mode == CONF_PLAIN : backend_is_lost(site->backends[i])));
-	if (lost)
-		return "421 4.3.2 The mail server cannot be reached now";
-	if (!budget_take(server->spools.shared, BUDGET_SESSIONS, server->slot, 1, server->sessions_max))
-		return "421 4.3.2 Too many connections, please come again";
-	return NULL;
 }
 
 /* Words, or TLS, to begin with. */
@@ -381,7 +420,7 @@ begin(struct smtp_session *s)
 	else if (conn_starttls(s->client, site_tls(s->site, s->listener), NULL, &err) == -1)
 		smtp_end(s, NULL, err.text);
 	else
-		timer_set(&s->deadline, s->listener->command_timeout);	/* for the whole handshake */
+		timer_set(&s->deadline, s->listener->command_timeout / 2);	/* for the whole handshake: nobody types it */
 }
 
 /* The backend that is wherever this client was going, where mail of it may go there; NULL: none. */
@@ -390,7 +429,7 @@ original_backend(const struct smtp_session *s)
 {
 	const struct conf *conf = s->site->conf;
 
-	for (size_t i = 0; s->original.len > 0 && i < conf->nroutes; i++)
+	for (size_t i = 0; s->original != NULL && i < conf->nroutes; i++)
 		if (conf->routes[i]->backend->original)
 			return site_backend(s->site, conf->routes[i]->backend);
 	return NULL;
@@ -400,7 +439,8 @@ void
 smtp_greet(struct smtp_session *s)
 {
 	s->opening = s->waiting = false;
-	s->original_caps = *smtp_backend_caps(s->link);
+	s->original_caps = mem_new(sizeof(*s->original_caps));
+	*s->original_caps = *smtp_backend_caps(s->link);
 	conn_pause(s->client, false);
 	if (s->server->draining)
 		smtp_end(s, NULL, "shutdown");
@@ -409,23 +449,23 @@ smtp_greet(struct smtp_session *s)
 }
 
 void
-smtp_accept(struct smtp_server *server, struct site *site, const struct conf_listener *l, int fd, const struct addr *peer,
-    const struct addr *original)
+smtp_session_begin(struct smtp_server *server, struct site *site, const struct conf_listener *l, const struct arrival *a,
+    const struct crowd_place *place)
 {
-	const char *refusal = reason_to_refuse(server, site, l, peer);
+	struct smtp_session *s = mem_new(sizeof(*s));
 	struct backend *first;
-	struct smtp_session *s;
 
-	if (refusal != NULL) {
-		turn_away(server, peer, l, fd, refusal);
-		return;
-	}
-	s = mem_new(sizeof(*s));
 	s->server = server;
 	s->site = site_ref(site);
 	s->listener = l;
-	s->peer = *peer;
-	s->original = *original;
+	s->peer = a->client;
+	s->local = a->local;
+	if (a->original.len > 0) {
+		s->original = mem_new(sizeof(*s->original));
+		*s->original = a->original;
+	}
+	s->place = *place;
+	s->probe = a->probe;
 	s->began = loop_now(server->loop);
 	id_next(&server->ids, s->id);
 	timer_init(&s->deadline, server->loop, on_deadline, s);
@@ -435,7 +475,8 @@ smtp_accept(struct smtp_server *server, struct site *site, const struct conf_lis
 	s->prev = &server->first;
 	server->first = s;
 	server->sessions++;
-	s->client = conn_new(server->loop, fd, &client_calls, s);
+	s->client = conn_new(server->loop, a->fd, &client_calls, s);
+	buf_secret(conn_in(s->client), l->auth != CONF_AUTH_OFF);	/* until it has authenticated */
 	first = original_backend(s);
 	if (first == NULL) {
 		begin(s);
@@ -444,24 +485,12 @@ smtp_accept(struct smtp_server *server, struct site *site, const struct conf_lis
 	/* What this server can do decides what we offer; a client whose server is down hears so at once. */
 	s->opening = s->waiting = true;
 	conn_pause(s->client, true);
-	smtp_link_open(s, first);
+	smtp_link_take(s, first);
 }
 
 void
-smtp_server_drain(struct smtp_server *server, void (*all_gone)(void *owner), void *owner)
+smtp_session_drain(struct smtp_session *s)
 {
-	struct smtp_session *s, *next;
-
-	server->draining = true;
-	server->all_gone = all_gone;
-	server->owner = owner;
-	if (server->sessions == 0) {
-		all_gone(owner);
-		return;
-	}
-	for (s = server->first; s != NULL; s = next) {
-		next = s->next;
-		if (!s->waiting && s->state <= SMTP_READY && s->client != NULL)
-			smtp_end(s, "421 4.3.2 Shutting down, please come again", "shutdown");
-	}
+	if (!is_busy(s) && s->state <= SMTP_READY && s->client != NULL)
+		smtp_end(s, "421 4.3.2 Shutting down, please come again", "shutdown");
 }

@@ -100,6 +100,8 @@ with_protocol(const struct facts *f)
 {
 	if (!f->esmtp)
 		return "SMTP";
+	if (f->authenticated)
+		return f->tls.len > 0 ? "ESMTPSA" : "ESMTPA";
 	return f->tls.len > 0 ? "ESMTPS" : "ESMTP";
 }
 

@@ -1,11 +1,11 @@
 /* load.c - sends mail over many SMTP connections at once and says how it went.
  *
  *	load --port N [--host 127.0.0.1] [--connections 20] [--messages 1000] [--size 4096 | --body FILE]
- *	     [--from A] [--rcpt A] [--kept] [--pipelined] [--retry] [--wait 20] [--timeout 60] [--log FILE]
+ *	     [--from A] [--rcpt A] [--kept] [--pipelined] [--retry] [--cut N] [--wait 20] [--timeout 60] [--log FILE]
  *
  * One thread, epoll, TCP_NODELAY. --kept: connections carry one message after another; --pipelined:
  * MAIL, RCPT and DATA in one write. Every message bears its number in X-Load-Id; behind that line
- * all messages are the same octets, whose FNV-1a is printed as "hash".
+ * all messages are the same octets, whose FNV-1a is printed as "hash". In --from, {id} is that number.
  *
  * --retry: what got a 4xx or lost its connection is tried again after --wait ms, until a 250; 5xx
  * is final. --log writes one line per message when all is done:
@@ -15,6 +15,9 @@
  * lost: connections that ended without an answer; unsure: of these, such that had taken the whole
  * message with its final dot, so only they can leave a second copy behind (RFC 1047); longest: ms
  * of the longest attempt; total: ms from the first attempt's start to the last one's end.
+ *
+ * --cut N: in every N-th attempt the client's link breaks, by turns behind the greeting, EHLO, MAIL, RCPT, DATA,
+ * in the middle of the message, behind its final dot, behind the answer to that; now with FIN, now with RST.
  *
  * Prints one line of JSON; times are ms. session: connect to the answer to QUIT (--kept: MAIL to
  * the answer to the dot); dot: last octet handed to the kernel to the answer; "steps": how many of
@@ -36,10 +39,20 @@
 #define STEP_TO   50.0
 #define CODE_LOST 0	/* stands where a reply's code would */
 
-enum step { IDLE, GREETING, HELLO, MAIL, RCPT, DATA, DOT, QUIT };
+enum step { IDLE, GREETING, HELLO, MAIL, RCPT, DATA, DOT, QUIT, BODY };	/* BODY: a place to cut only */
 
 static const int wanted[] = { [GREETING] = 220, [HELLO] = 250, [MAIL] = 250, [RCPT] = 250,
 	[DATA] = 354, [DOT] = 250, [QUIT] = 221 };
+
+static const struct {
+	enum step step;
+	const char *name;
+} cuts[] = {
+	{ GREETING, "greeting" }, { HELLO, "ehlo" }, { MAIL, "mail" }, { RCPT, "rcpt" }, { DATA, "data" }, { BODY, "body" },
+	{ DOT, "dot" }, { QUIT, "answer" },
+};
+
+#define CUTS (sizeof(cuts) / sizeof(cuts[0]))
 
 struct message {
 	unsigned attempts, lost, unsure;
@@ -50,7 +63,7 @@ struct message {
 
 struct client {
 	int fd;
-	enum step step;
+	enum step step, cut;		/* cut: where this attempt's link breaks; IDLE: nowhere */
 	struct message *m;
 	double opened, began, dotted, heard;	/* connection, attempt, last octet of a message, last sign of life */
 	size_t head_len, sent, in_len;
@@ -69,6 +82,7 @@ static struct {
 	unsigned port, connections, messages;
 	size_t size;
 	bool kept, pipelined, retry;
+	unsigned cut;
 	double wait, timeout;
 } opt = { .host = "127.0.0.1", .from = "load@example.net", .rcpt = "user@example.org", .connections = 20,
 	.messages = 1000, .size = 4096, .wait = 20, .timeout = 60000 };
@@ -86,6 +100,7 @@ static struct {
 	unsigned codes[1000];		/* how attempts that failed were answered; [CODE_LOST] */
 	unsigned long sent;
 	unsigned accepted, unsure, lost_quit, steps;
+	unsigned attempts, cut[CUTS];
 	struct samples session, dot;
 } run;
 
@@ -173,6 +188,19 @@ make_wire(void)
 	run.wire_len += 3;
 }
 
+/* The sender's address, its {id} replaced. */
+static const char *
+sender(const struct client *c)
+{
+	static char text[HEAD_MAX];
+	const char *mark = strstr(opt.from, "{id}");
+
+	if (mark == NULL)
+		return opt.from;
+	snprintf(text, sizeof(text), "%.*s%u%s", (int)(mark - opt.from), opt.from, (unsigned)(c->m - run.messages), mark + 4);
+	return text;
+}
+
 static void
 make_head(struct client *c)
 {
@@ -182,7 +210,7 @@ make_head(struct client *c)
 	if (opt.body == NULL) {
 		len = snprintf(c->head, HEAD_MAX, "From: <%s>\r\nTo: <%s>\r\nSubject: message %u\r\n"
 		    "Date: Mon, 05 Jan 2026 10:00:00 +0000\r\nMessage-ID: <%010u@load.example.net>\r\nX-Load-Fill: ",
-		    opt.from, opt.rcpt, id, id);
+		    sender(c), opt.rcpt, id, id);
 		if (len > HEAD_MAX - 60)
 			die("load: the addresses are too long");
 		while (len < HEAD_MAX - 25)
@@ -260,6 +288,22 @@ lost(struct client *c, double now)
 	hang_up(c);
 }
 
+/* Our side of the link breaks. False, as for any connection that is no more. */
+static bool
+cut(struct client *c, double now)
+{
+	static const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	static unsigned turn;
+
+	for (unsigned i = 0; i < CUTS; i++)
+		run.cut[i] += cuts[i].step == c->cut;
+	c->cut = IDLE;
+	if (turn++ / CUTS % 2 == 1)
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	lost(c, now);
+	return false;
+}
+
 static bool
 say(struct client *c, const char *text)
 {
@@ -272,13 +316,13 @@ say(struct client *c, const char *text)
 static bool
 send_message(struct client *c)
 {
-	size_t total = c->head_len + run.wire_len;
+	size_t total = c->head_len + (c->cut == BODY ? run.wire_len / 2 : run.wire_len);
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
 
 	while (c->sent < total) {
 		size_t head = c->sent < c->head_len ? c->head_len - c->sent : 0;
 		size_t done = c->sent + head - c->head_len;
-		struct iovec iov[2] = { { c->head + c->sent, head }, { run.wire + done, run.wire_len - done } };
+		struct iovec iov[2] = { { c->head + c->sent, head }, { run.wire + done, total - c->head_len - done } };
 		struct msghdr msg = { .msg_iov = head > 0 ? iov : iov + 1, .msg_iovlen = head > 0 ? 2 : 1 };
 		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -290,7 +334,9 @@ send_message(struct client *c)
 	}
 	if (c->sent == total) {
 		c->dotted = now_ms();
-		run.sent++;
+		run.sent += c->cut != BODY;
+		if (c->cut == BODY || c->cut == DOT)
+			return cut(c, c->dotted);
 	}
 	if (c->waits_out != (c->sent < total)) {
 		c->waits_out = c->sent < total;
@@ -307,7 +353,7 @@ say_mail(struct client *c)
 
 	c->step = MAIL;
 	snprintf(text, sizeof(text), opt.pipelined ? "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n" : "MAIL FROM:<%s>\r\n",
-	    opt.from, opt.rcpt);
+	    sender(c), opt.rcpt);
 	return say(c, text);
 }
 
@@ -328,6 +374,7 @@ begin_attempt(struct client *c, double now)
 {
 	c->began = now;
 	c->sent = 0;
+	c->cut = opt.cut > 0 && ++run.attempts % opt.cut == 0 ? cuts[run.attempts / opt.cut % CUTS].step : IDLE;
 	if (c->m->attempts++ == 0)
 		c->m->first = now;
 	make_head(c);
@@ -344,6 +391,8 @@ accepted(struct client *c, double now)
 	if (opt.kept)
 		sample(&run.session, now - c->began);
 	finish(c, wanted[DOT], now);
+	if (c->cut == QUIT)
+		return cut(c, now);
 	if (opt.kept && (c->m = next_message(now)) != NULL) {
 		begin_attempt(c, now);
 		return say_mail(c);
@@ -363,6 +412,8 @@ answer(struct client *c, int code, double now)
 		hang_up(c);
 		return false;
 	}
+	if (c->cut == c->step)
+		return cut(c, now);
 	switch (c->step) {
 	case GREETING:
 		c->step = HELLO;
@@ -384,6 +435,7 @@ answer(struct client *c, int code, double now)
 			sample(&run.session, now - c->opened);
 		hang_up(c);
 		return false;
+	case BODY:
 	case IDLE:
 		break;
 	}
@@ -419,7 +471,8 @@ on_event(struct client *c, uint32_t events)
 
 	c->heard = now;
 	if ((events & EPOLLOUT) != 0 && c->step == DOT && !send_message(c)) {
-		lost(c, now);
+		if (c->step != IDLE)
+			lost(c, now);
 		return;
 	}
 	if ((events & ~(uint32_t)EPOLLOUT) == 0)
@@ -561,6 +614,10 @@ report(double seconds)
 	printf(", \"seconds\": %.3f, \"rate\": %.1f", seconds, run.accepted / seconds);
 	print_samples("session", &run.session);
 	print_samples("dot", &run.dot);
+	printf(", \"cuts\": {");
+	for (unsigned i = 0; i < CUTS; i++)
+		printf("%s\"%s\": %u", i > 0 ? ", " : "", cuts[i].name, run.cut[i]);
+	printf("}");
 	printf(", \"steps\": %u, \"longest\": %.3f, \"total\": %.3f", run.steps, longest, total);
 	printf(", \"hash\": \"%016llx\"}\n", (unsigned long long)fnv(FNV_START, run.text, run.text_len));
 }
@@ -597,6 +654,7 @@ options(int argc, char **argv)
 		{ "kept", no_argument, NULL, 'k' },
 		{ "pipelined", no_argument, NULL, 'i' },
 		{ "retry", no_argument, NULL, 'r' },
+		{ "cut", required_argument, NULL, 'u' },
 		{ "wait", required_argument, NULL, 'w' },
 		{ "timeout", required_argument, NULL, 'o' },
 		{ "log", required_argument, NULL, 'l' },
@@ -617,6 +675,7 @@ options(int argc, char **argv)
 		case 'k': opt.kept = true; break;
 		case 'i': opt.pipelined = true; break;
 		case 'r': opt.retry = true; break;
+		case 'u': opt.cut = (unsigned)number("--cut", optarg, 0, 1000000); break;
 		case 'w': opt.wait = (double)number("--wait", optarg, 0, 60000); break;
 		case 'o': opt.timeout = (double)number("--timeout", optarg, 1, 3600) * 1000; break;
 		case 'l': opt.log = optarg; break;
@@ -624,7 +683,7 @@ options(int argc, char **argv)
 		}
 	if (opt.port == 0 || optind != argc || strlen(opt.from) > 200 || strlen(opt.rcpt) > 200)
 		die("usage: load --port N [--host A] [--connections N] [--messages N] [--size N | --body FILE] [--from A]\n"
-		    "            [--rcpt A] [--kept] [--pipelined] [--retry] [--wait MS] [--timeout S] [--log FILE]");
+		    "            [--rcpt A] [--kept] [--pipelined] [--retry] [--cut N] [--wait MS] [--timeout S] [--log FILE]");
 }
 
 int

@@ -1,6 +1,6 @@
 /* sink.c - takes all mail, as fast as one thread can, and keeps a record of what it took.
  *
- *	sink --port N [--host 127.0.0.1] [--lmtp] [--record FILE] [--judge NAME]
+ *	sink --port N [--host 127.0.0.1] [--lmtp] [--record FILE] [--judge NAME] [--blocks]
  *
  * SMTP or LMTP with PIPELINING, 8BITMIME and SIZE. A message ends with CRLF.CRLF and with nothing
  * else. With --record each message is a line of FILE, written before its 250:
@@ -9,7 +9,8 @@
  *
  * size: octets as decoded; received, status, gatepost: fields named Received, X-Spam-Status,
  * X-Gatepost-*; judged: X-Spam-Status fields that hold NAME; hash: FNV-1a of everything behind the
- * X-Load-Id line (of everything when there is none). On SIGTERM the sink prints its totals as one
+ * X-Load-Id line (of everything when there is none). --blocks: of a message only its end is looked for, in
+ * whole reads, as a server does that writes what it gets to a file. On SIGTERM the sink prints its totals as one
  * line of JSON and ends with 0. */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@
 
 #include "tests/bench/bench.h"
 
-#define IN_SIZE  (64 * 1024)	/* octets read at once; no command and no tested line is longer */
+#define IN_SIZE  (256 * 1024)	/* octets read at once; no command and no tested line is longer */
 #define OUT_SIZE 8192		/* replies that wait: a client that never reads is cut off */
 #define RCPT_MAX 200		/* LMTP answers each of them after the dot */
 
@@ -45,7 +46,7 @@ struct client {
 };
 
 static struct {
-	bool lmtp;
+	bool lmtp, blocks;
 	const char *judge;
 	int epoll, listener, record;
 	unsigned long connections, messages, bytes;
@@ -203,6 +204,19 @@ command(struct client *c, const char *line, size_t len)
 #undef IS
 }
 
+/* A message in whole reads: how many octets of the buffer are done with. What may be the beginning of the end stays. */
+static size_t
+data_block(struct client *c, const char *at, size_t len, bool *ended_here)
+{
+	static const char end[] = "\r\n.\r\n";
+	const char *found = c->m.size == 0 && len >= 3 && memcmp(at, end + 2, 3) == 0 ? at - 2 : memmem(at, len, end, 5);
+	size_t done = found != NULL ? (size_t)(found + 5 - at) : len > 4 ? len - 4 : 0;
+
+	*ended_here = found != NULL;
+	c->m.size += done;
+	return done;
+}
+
 /* Takes the whole lines out of the buffer. False: the connection must end. */
 static bool
 consume(struct client *c)
@@ -210,8 +224,21 @@ consume(struct client *c)
 	size_t at = 0;
 
 	while (at < c->in_len && !c->quit) {
-		const char *line = c->in + at, *end = memchr(line, '\n', c->in_len - at);
-		size_t len = end != NULL ? (size_t)(end - line) + 1 : c->in_len - at;
+		const char *line = c->in + at, *end;
+		size_t len;
+
+		if (c->in_data && sink.blocks) {
+			bool ended_here;
+
+			at += data_block(c, line, c->in_len - at, &ended_here);
+			if (!ended_here)
+				break;
+			if (!data_end(c))
+				return false;
+			continue;
+		}
+		end = memchr(line, '\n', c->in_len - at);
+		len = end != NULL ? (size_t)(end - line) + 1 : c->in_len - at;
 
 		if (end == NULL && !(c->in_data && len == IN_SIZE))
 			break;
@@ -310,6 +337,7 @@ options(int argc, char **argv, const char **host, unsigned *port)
 		{ "lmtp", no_argument, NULL, 'l' },
 		{ "record", required_argument, NULL, 'r' },
 		{ "judge", required_argument, NULL, 'j' },
+		{ "blocks", no_argument, NULL, 'b' },
 		{ 0 },
 	};
 	int opt;
@@ -319,6 +347,7 @@ options(int argc, char **argv, const char **host, unsigned *port)
 		case 'h': *host = optarg; break;
 		case 'p': *port = (unsigned)number("--port", optarg, 1, 65535); break;
 		case 'l': sink.lmtp = true; break;
+		case 'b': sink.blocks = true; break;
 		case 'j': sink.judge = optarg; break;
 		case 'r':
 			sink.record = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -329,7 +358,7 @@ options(int argc, char **argv, const char **host, unsigned *port)
 			exit(2);
 		}
 	if (*port == 0 || optind != argc)
-		die("usage: sink --port N [--host A] [--lmtp] [--record FILE] [--judge NAME]");
+		die("usage: sink --port N [--host A] [--lmtp] [--record FILE] [--judge NAME] [--blocks]");
 }
 
 static void

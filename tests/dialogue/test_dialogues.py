@@ -13,6 +13,9 @@ HERE = Path(__file__).parent
 # Those that share a gateway stand together, so that only one runs at a time.
 DIALOGUES = sorted((Dialogue(path) for path in HERE.glob("*.txt")), key=lambda d: (d.key, d.path))
 
+# One dialogue's connections, and what it has delivered, shall not be the next one's; those about keeping set it themselves.
+USUAL = ["backend.keep-sessions 0", "ledger off"]
+
 
 class Stage:
     """The gateway and the backend that the next dialogue wants."""
@@ -26,7 +29,7 @@ class Stage:
         self.clear()
         tls = wire.server_context(*self.certs.leaf("store", "store.example.org"))
         self.backend = FakeBackend(dialogue.protocol, OFFERS if dialogue.offers is None else dialogue.offers, tls)
-        gatepost = Gatepost(self.backend.port, dialogue.protocol, dialogue.settings, HERE / "test.cf",
+        gatepost = Gatepost(self.backend.port, dialogue.protocol, [*USUAL, *dialogue.settings], HERE / "test.cf",
                             env.HOOKS if dialogue.hooks else env.BIN, self.certs)
         self.gatepost = gatepost.start()
         self.backend.wait_probes(env.WORKERS)

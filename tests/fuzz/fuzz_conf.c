@@ -1,11 +1,13 @@
-/* fuzz_conf.c - any text as a configuration: words, tree, rows; then packed, unpacked, packed again.
+/* fuzz_conf.c - any text as a configuration: words, tree, rows; then packed, unpacked, packed again; and asked.
  *
- * Up to four files in one input, parted by NUL: the main one, then "a", "b" and "c" for include.
- * Every other file holds a few bytes, patterns match two rules; nothing is read from disk. */
+ * Up to four files in one input, parted by NUL: the main one, then "a", "b" and "c" for include and lists; behind
+ * them a recipient's local part, its domain, and a user. Every other file holds a few bytes, patterns match two
+ * rules; nothing is read from disk. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/conf_load.h"
+#include "conf/conf_tell.h"
 #include "proxy/base/mem.h"
 
 #define FILES 4
@@ -35,10 +37,11 @@ say_file(const struct slice *files, const char *path, struct conf_answer *a)
 }
 
 static int
-ask_input(void *arg, enum conf_ask ask, const char *about, struct conf_answer *a, struct err *err)
+ask_input(void *arg, enum conf_question ask, const char *about, struct conf_answer *a, struct err *err)
 {
 	switch (ask) {
 	case CONF_ASK_FILE:
+	case CONF_ASK_LIST:
 		return say_file(arg, about, a);
 	case CONF_ASK_GLOB:
 		return say(a, SLICE("/a\0/b"));
@@ -90,6 +93,30 @@ unpack(struct slice bytes)
 	conf_unref(&conf);
 }
 
+/* Whoever is asked about, there is a profile, and a route that is nobody's is none of ours. */
+static void
+ask_about(const struct conf *conf, struct slice rest)
+{
+	struct conf_ask ask = { .listener = conf->listeners[0] };
+	const struct conf_route *route;
+	char *told = NULL;
+	size_t len = 0;
+	FILE *f;
+	bool ours;
+
+	ask.local = slice_cut(&rest, '\0');
+	ask.domain = slice_cut(&rest, '\0');
+	ask.user = slice_cut(&rest, '\0');
+	route = conf_route_find(conf, &ask, &ours);
+	if ((route == NULL && ours) || (route != NULL && !conf_route_fits(route, &ask)) || conf_profile_find(conf, &ask, route) == NULL)
+		abort();
+	f = open_memstream(&told, &len);
+	conf_tell_recipient(f, conf, &ask);
+	conf_tell_backends(f, conf);
+	fclose(f);
+	free(told);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -97,14 +124,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct conf_world world = { ask_input, files };
 	struct conf *conf;
 	struct err err;
-	bool ours;
 
 	for (size_t i = 0; i < FILES; i++)
 		files[i] = slice_cut(&rest, '\0');
 	conf = conf_read_from("main", &world, &err);
 	if (conf != NULL) {
 		pack_twice(conf);
-		conf_route_for(conf, rest, &ours);
+		ask_about(conf, rest);
 	}
 	conf_unref(&conf);
 	unpack((struct slice){ (const char *)data, size });

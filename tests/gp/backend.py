@@ -66,7 +66,10 @@ class FakeBackend:
         `listener`: a socket of another network namespace."""
         self.protocol, self.offers, self.tls, self.hostname = protocol, list(offers), tls, hostname
         self.messages = []
+        self.answers = {}  # to RCPT, by address: "550 5.1.1 Who?", or None: silence
+        self.asked = []  # recipients that RCPT named
         self.peers = []  # (address, port) of each connection
+        self.handshakes = []  # of each one of TLS: (version, whether a session was taken up, the client's certificate)
         self.probes = 0  # connections that greeted and left
         self.sessions = queue.Queue()  # those that are the script's
         self.mode = "alone"  # or "scripted", or "raw"
@@ -148,6 +151,7 @@ class FakeBackend:
             elif verb == b"STARTTLS" and self.tls and not isinstance(peer.sock, ssl.SSLSocket):
                 self._say(peer, "220 2.0.0 Go ahead")
                 peer.tls(self.tls, server_side=True)
+                self.handshakes.append((peer.sock.version(), peer.sock.session_reused, peer.sock.getpeercert()))
             elif verb == b"QUIT":
                 self.probes += greeted and message is None
                 self._say(peer, "221 2.0.0 Bye")
@@ -162,6 +166,8 @@ class FakeBackend:
             elif verb == b"MAIL":
                 message = Message(line[10:].decode("latin-1"))
                 self._say(peer, "250 2.1.0 OK")
+            elif verb == b"RCPT" and message and self._answer(peer, line):
+                pass
             elif verb == b"RCPT" and message:
                 message.recipients.append(line[8:].decode("latin-1"))
                 self._say(peer, "250 2.1.5 OK")
@@ -173,6 +179,16 @@ class FakeBackend:
                 self._say(peer, *[queued] * (len(message.recipients) if self.protocol == "lmtp" else 1))
             else:
                 self._say(peer, "503 5.5.1 Not now")
+
+    def _answer(self, peer, line):
+        """Whether this recipient has an answer of its own."""
+        address = line[9:].split(b">")[0].decode("latin-1")
+        self.asked.append(address)
+        if address not in self.answers:
+            return False
+        if self.answers[address] is not None:
+            self._say(peer, self.answers[address])
+        return True
 
     def _capabilities(self, verb):
         if (verb == b"LHLO") != (self.protocol == "lmtp"):

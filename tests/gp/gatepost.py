@@ -1,5 +1,7 @@
 """The program under test, with the shipped configuration bent to loopback ports and a scratch directory."""
 
+import grp
+import pwd
 import re
 import shutil
 import signal
@@ -49,6 +51,7 @@ class Gatepost:
             "scan-user": env.SCAN_USER,
             "log": "stderr",
             "tmp-dir": self.dir / "tmp",
+            "state-dir": self._state_dir(),
             "rules": rules,
             "drain-timeout": "2s",
             "antivirus.database": virus_database(self.dir / "virus"),
@@ -70,11 +73,25 @@ class Gatepost:
         conf.replace("route", "route example.org .example.org { backend %s; profile %s; }" % (backend, profile))
         return conf
 
+    def _state_dir(self):
+        """The keeper's directory. As root it belongs to whom it becomes, so a plain user's tests may use it, too."""
+        state = self.dir / "state"
+        state.mkdir(mode=0o700)
+        if env.is_root():
+            shutil.chown(state, env.USER, grp.getgrgid(pwd.getpwnam(env.USER).pw_gid).gr_name)
+        return state
+
+    def _file_with(self, line):
+        path = self.dir / ("line-%d" % sum(1 for _ in self.dir.glob("line-*")))
+        path.write_text(line + "\n")
+        return path
+
     def override(self, setting):
         """A conf: line of a dialogue: "PATH VALUE", or "+ TEXT" for a block of its own. The line where it stands."""
         setting = setting.replace("{{closed-port}}", str(env.free_port()))
         setting = setting.replace("{{backend-port}}", self._backend_port())
         setting = setting.replace("{{ca}}", str(self.certs.ca))
+        setting = re.sub(r"\{\{file (.*?)\}\}", lambda m: str(self._file_with(m[1])), setting)
         path, _, value = setting.partition(" ")
         if path == "+":
             return self.conf.add(value)

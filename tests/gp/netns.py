@@ -136,10 +136,12 @@ def gateway_of(gatepost, mode, keep_source=False, backend="original", port=10025
     conf = gatepost.conf
     conf.unset("rules")
     conf.replace("antivirus", "antivirus off;")
-    conf.replace("listener", """listener mx { address 0.0.0.0:%d [::]:%d; tls test; mode %s; keep-source %s; intercept-interface g0; }"""
+    conf.replace("listener", """listener mx { address 0.0.0.0:%d [::]:%d; tls test; mode %s; keep-source %s; intercept-interface g0; max-per-address 0; }"""
                  % (port, port, mode, "on" if keep_source else "off"))
     named = " ".join("%s:25" % ("[%s]" % host if ":" in host else host) for host in STORE.values())
     conf.set("backend.address", "original" if backend == "original" else named)
+    conf.set("listener.max-per-address", "0")  # its crowds come from one address
+    conf.set("backend.keep-sessions", "0")  # and each test looks for its own connection
     return gatepost
 
 

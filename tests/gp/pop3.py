@@ -19,6 +19,7 @@ scan-user {scan_user};
 log stderr;
 log-level debug;
 tmp-dir {dir}/tmp;
+state-dir {state};
 drain-timeout 2s;
 antivirus off;
 tls test {{ certificate {certificate}; key {key}; }}
@@ -49,7 +50,7 @@ class Pop3Gatepost(Gatepost):
         (self.dir / "tmp").chmod(0o1777)
         certificate, key = self.certs.leaf("gatepost", env.HOSTNAME)
         conf = Conf(CONF.format(hostname=env.HOSTNAME, workers=env.WORKERS, user=env.USER, scan_user=env.SCAN_USER,
-                                dir=self.dir, certificate=certificate, key=key))
+                                dir=self.dir, state=self._state_dir(), certificate=certificate, key=key))
         for name, (port, settings) in self.backends.items():
             conf.add(BACKEND.format(name=name, port=port, settings=settings.replace("{{ca}}", str(self.certs.ca))))
         self.ports = {name: env.free_port() for name in self.listeners}

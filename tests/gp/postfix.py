@@ -53,12 +53,16 @@ smtpd_tls_key_file = {key}
 smtpd_tls_security_level = {tls}
 smtpd_tls_loglevel = 1
 smtp_dns_support_level = disabled
+smtpd_authorized_xclient_hosts = 127.0.0.1
+smtpd_authorized_xforward_hosts = 127.0.0.1
 """
 
 MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
 127.0.0.1:{tls_port} inet n - n - - smtpd
   -o smtpd_tls_wrappermode=yes
+127.0.0.1:{proxy_port} inet n - n - - smtpd
+  -o smtpd_upstream_proxy_protocol=haproxy
 postlog   unix-dgram n - n - 1 postlogd
 cleanup   unix n - n - 0 cleanup
 qmgr      unix n - n 300 1 qmgr
@@ -79,11 +83,13 @@ proxymap  unix - - n - - proxymap
 class Postfix:
     """Accepts mail for the users of example.org; knows nobody else (550)."""
 
-    def __init__(self, certificate, users=("alice", "bob", "carol"), tls="may"):
-        """`certificate`: (certificate, key) files; `tls`: Postfix's smtpd_tls_security_level."""
+    def __init__(self, certificate, users=("alice", "bob", "carol"), tls="may", more="", master="", files=None):
+        """`certificate`: (certificate, key) files; `tls`: Postfix's smtpd_tls_security_level; `more`, `master`: further
+        settings of main.cf, where {dir} is the folder that holds `files` ({name: text}), and services of master.cf."""
         self.peer = env.peer("postfix")
         self.dir = env.scratch()
         self.port, self.tls_port = env.free_port(), env.free_port()  # STARTTLS; implicit TLS
+        self.proxy_port = env.free_port()  # wants a PROXY header first
         owner, deliver = pwd.getpwnam(OWNER), pwd.getpwnam(DELIVER)
         self.commands = []
         for name in ("queue", "queue/pid", "mail", "log", "data"):
@@ -103,8 +109,11 @@ class Postfix:
         (self.dir / "users").write_text("".join("%s@example.org %s/\n" % (name, name) for name in users))
         (self.dir / "main.cf").write_text(MAIN.lstrip().format(
             dir=self.dir, peer=self.peer, owner=OWNER, group=GROUP, uid=deliver.pw_uid, gid=deliver.pw_gid,
-            cert=certificate[0], key=certificate[1], tls=tls))
-        (self.dir / "master.cf").write_text(MASTER.lstrip().format(port=self.port, tls_port=self.tls_port))
+            cert=certificate[0], key=certificate[1], tls=tls) + more.replace("{dir}", str(self.dir)))
+        for name, text in (files or {}).items():
+            (self.dir / name).write_text(text)
+        (self.dir / "master.cf").write_text(
+            MASTER.lstrip().format(port=self.port, tls_port=self.tls_port, proxy_port=self.proxy_port) + master)
         self.process = None
 
     def _give(self, name, uid, gid, mode):

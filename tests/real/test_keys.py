@@ -8,6 +8,7 @@ import pytest
 
 from gp import env
 from gp.gatepost import Gatepost
+from gp.tls_client import s_client, ticket_key_name
 
 
 def times_in_memory(pid, text):
@@ -45,3 +46,17 @@ def test_scanners_know_no_keys(certs):
             time.sleep(0.01)
         assert times_in_memory(gatepost.children("nursery")[0], key) == 0
         assert times_in_memory(gatepost.children("worker")[0], key) > 0     # the look itself is good
+
+
+@pytest.mark.skipif(not env.is_root(), reason="only root reads another process's memory")
+def test_scanners_know_no_ticket_keys(certs, tmp_path):
+    """A ticket begins with the name of its key, and the key stands beside its name where there is one."""
+    with Gatepost(env.free_port(), certs=certs) as gatepost:
+        mark, first = gatepost.mark(), gatepost.children("nursery")
+        gatepost.process.signal(signal.SIGHUP)
+        gatepost.wait_log(r"\bready:", mark, env.PATIENCE * 3)
+        s_client(gatepost.port("implicit"), "-tls1_2", "-sess_out", tmp_path / "session")
+        name = ticket_key_name(tmp_path / "session")
+        nurseries = [pid for pid in gatepost.children("nursery") if pid not in first]
+        assert [times_in_memory(pid, name) for pid in nurseries] == [0]
+        assert all(times_in_memory(pid, name) > 0 for pid in gatepost.children("worker"))

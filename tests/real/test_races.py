@@ -39,9 +39,9 @@ def arrives(gatepost):
 
 
 def nurseries(gatepost):
-    """Master's children that are no workers; one that was just forked is called as master still."""
+    """Master's children that are neither workers nor the keeper; one that was just forked is called as master still."""
     with open("/proc/%d/task/%d/children" % (gatepost.process.pid, gatepost.process.pid)) as f:
-        return set(map(int, f.read().split())) - set(gatepost.children("worker"))
+        return set(map(int, f.read().split())) - set(gatepost.children("worker")) - set(gatepost.children("keeper"))
 
 
 def the_nursery(gatepost):

@@ -141,10 +141,12 @@ def test_log_reopened(certs, backend):
 
 def kill_and_see(gatepost, backend, role):
     """Kills a child by its process id; it is replaced and mail goes on."""
-    victim = gatepost.children(role)[0]
-    os.kill(victim, signal.SIGKILL)
-    gatepost.wait_log(role + r"\b.* died")  # master has noticed, and says so
     deadline = time.monotonic() + env.PATIENCE
+    while not gatepost.children(role):  # a child says what it is a moment after it was started
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(gatepost.children(role)[0], signal.SIGKILL)
+    gatepost.wait_log(role + r"\b.* died")  # master has noticed, and says so
     while True:
         try:
             send(gatepost, "after a %s was killed" % role)
@@ -158,7 +160,7 @@ def kill_and_see(gatepost, backend, role):
     assert len(backend.messages) == 1
 
 
-@pytest.mark.parametrize("role", ["worker", "nursery"])
+@pytest.mark.parametrize("role", ["worker", "nursery", "keeper"])
 def test_replaced(certs, backend, role):
     with Gatepost(backend.port, certs=certs) as gatepost:
         kill_and_see(gatepost, backend, role)

@@ -152,7 +152,7 @@ def test_root_drops(certs):
             time.sleep(0.01)
         for uid, uids, groups, capabilities in kinds:
             assert uids == {uid} and uid != "0" and "0" not in groups and capabilities == 0, kinds
-        assert sorted(map(len, kinds.values())) == sorted([env.WORKERS, env.SCANNERS + 1]), kinds
+        assert sorted(map(len, kinds.values())) == sorted([env.WORKERS + 1, env.SCANNERS + 1]), kinds
 
 
 def rights(pid):

@@ -75,9 +75,28 @@ test_connect_and_relay(void **state)
 	}
 }
 
+/* Who speaks for others is named, each way for itself, and nobody is unless named. */
+static void
+test_who_speaks_for_others(void **state)
+{
+	struct net proxies[NETS], relays[NETS];
+	struct conf_listener none = { 0 }, l = {
+		.proxy_from = proxies, .nproxy_from = nets_of("10.0.0.0/8 ::1", proxies),
+		.xclient_from = relays, .nxclient_from = nets_of("192.0.2.1", relays),
+	};
+	struct addr a;
+
+	(void)state;
+	assert_int_equal(addr_parse(&a, "10.1.2.3:9", 0, NULL), 0);
+	assert_true(gate_is_proxy(&l, &a) && !gate_may_xclient(&l, &a) && !gate_is_proxy(&none, &a));
+	assert_int_equal(addr_parse(&a, "192.0.2.1:9", 0, NULL), 0);
+	assert_true(!gate_is_proxy(&l, &a) && gate_may_xclient(&l, &a) && !gate_may_xclient(&none, &a));
+	assert_false(gate_is_proxy(&l, &(struct addr){ .len = 0 }));
+}
+
 /* A world of one file. */
 static int
-ask_text(void *arg, enum conf_ask ask, const char *about, struct conf_answer *a, struct err *err)
+ask_text(void *arg, enum conf_question ask, const char *about, struct conf_answer *a, struct err *err)
 {
 	const char *answer = ask == CONF_ASK_FILE ? arg : ask == CONF_ASK_CORES ? "1" : ask == CONF_ASK_FOLDER ? "/" : "mx.example";
 
@@ -143,9 +162,10 @@ test_recipients(void **state)
 
 		for (int friend = 0; friend <= 1; friend++) {
 			const char *want = friend ? cases[i].friend : cases[i].stranger, *got = "";
+			const struct conf_ask ask = { .listener = conf->listeners[0], .domain = slice_of(cases[i].domain) };
 			const struct conf_route *route = NULL;
 
-			switch (gate_recipient(conf, conf->listeners[0], &clients[friend], slice_of(cases[i].domain), &route)) {
+			switch (gate_route(conf, &clients[friend], false, &ask, &route)) {
 			case GATE_RCPT_ROUTE:
 				got = route->backend->name;
 				break;
@@ -162,12 +182,65 @@ test_recipients(void **state)
 	}
 }
 
+/* With all that a route can be asked by. */
+static void
+test_routes(void **state)
+{
+	static const char routes[] = "route ann@example.org { backend two; } route * { backend out; } "
+	    "route example.org { backend two; user *; } route example.org { backend one; }";
+	static const struct {
+		const char *local, *domain, *user, *client;
+		bool relays;	/* auth-relays */
+		const char *want;
+	} cases[] = {
+		{ "bob", "example.org", "", "192.0.2.1:9", true, "one" },
+		{ "bob", "example.org", "bob", "192.0.2.1:9", true, "two" },
+		{ "ann", "example.org", "", "192.0.2.1:9", true, "two" },
+		{ "bob", "example.net", "", "192.0.2.1:9", true, "denied" },
+		{ "bob", "example.net", "bob", "192.0.2.1:9", true, "out" },
+		{ "bob", "example.net", "bob", "192.0.2.1:9", false, "denied" },
+		{ "bob", "example.net", "bob", "10.0.0.1:9", false, "out" },
+		{ "postmaster", "", "", "192.0.2.1:9", true, "one" },		/* not the address', not the conditional */
+		{ "postmaster", "", "bob", "192.0.2.1:9", true, "two" },
+	};
+	struct conf *conf = conf_of(routes);
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		const struct conf_ask ask = { .listener = conf->listeners[0], .user = slice_of(cases[i].user),
+			.local = slice_of(cases[i].local), .domain = slice_of(cases[i].domain) };
+		const struct conf_route *route;
+		struct addr client;
+		enum gate_rcpt got;
+
+		assert_int_equal(addr_parse(&client, cases[i].client, 0, NULL), 0);
+		conf->listeners[0]->auth_relays = cases[i].relays;
+		got = gate_route(conf, &client, ask.user.len > 0, &ask, &route);
+		assert_string_equal(got == GATE_RCPT_ROUTE ? route->backend->name : "denied", cases[i].want);
+		assert_int_equal(got, strcmp(cases[i].want, "denied") == 0 ? GATE_RCPT_RELAY_DENIED : GATE_RCPT_ROUTE);
+	}
+	conf_unref(&conf);
+
+	conf = conf_of("route ann@example.org { backend two; }");
+	{
+		const struct conf_ask ask = { .listener = conf->listeners[0], .local = SLICE("postmaster") };
+		const struct conf_route *route;
+		struct addr client = { 0 };
+
+		assert_int_equal(gate_route(conf, &client, false, &ask, &route), GATE_RCPT_ROUTE);
+		assert_ptr_equal(route, conf->routes[0]);
+	}
+	conf_unref(&conf);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connect_and_relay),
+		cmocka_unit_test(test_who_speaks_for_others),
 		cmocka_unit_test(test_recipients),
+		cmocka_unit_test(test_routes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

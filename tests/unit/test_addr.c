@@ -182,11 +182,54 @@ test_net_refused(void **state)
 	}
 }
 
+/* The octets of an address, and those by which a client is counted; the port set anew. */
+static void
+test_octets(void **state)
+{
+	static const struct { const char *text; size_t len, client; const char *want; } cases[] = {
+		{ "192.0.2.1:25", 4, 4, "192.0.2.1:587" },
+		{ "[2001:db8::1]:25", 16, 8, "[2001:db8::1]:587" },
+		{ "[::ffff:192.0.2.1]:25", 4, 4, "192.0.2.1:587" },
+		{ "unix:/run/x.sock", 0, 0, "unix:/run/x.sock" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct addr a, back;
+		const unsigned char *octets;
+		char text[ADDR_TEXT_MAX];
+		size_t len;
+
+		assert_int_equal(addr_parse(&a, cases[i].text, 0, NULL), 0);
+		addr_set_port(&a, 587);
+		addr_text(&a, text);
+		assert_string_equal(text, cases[i].want);
+		octets = addr_client(&a, &len);
+		assert_int_equal(len, cases[i].client);
+		assert_ptr_equal(octets, addr_octets(&a, &len));
+		assert_int_equal(len, cases[i].len);
+		assert_int_equal(octets != NULL, len > 0);
+		if (len == 0)
+			continue;
+		addr_from_octets(&back, a.ss.ss_family, octets, 587);
+		assert_true(addr_same(&back, &a));
+	}
+	{
+		static const unsigned char mapped[16] = { [10] = 0xff, 0xff, 192, 0, 2, 1 };
+		struct addr a, want;
+
+		addr_from_octets(&a, AF_INET6, mapped, 25);
+		assert_int_equal(addr_parse(&want, "192.0.2.1:25", 0, NULL), 0);
+		assert_true(addr_same(&a, &want));
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addr_parse),
+		cmocka_unit_test(test_octets),
 		cmocka_unit_test(test_addr_unix_length),
 		cmocka_unit_test(test_addr_from),
 		cmocka_unit_test(test_net),

@@ -83,12 +83,44 @@ test_processes_share_it(void **state)
 	assert_true(budget_take(b, BUDGET_SESSIONS, 0, 3, 10));
 }
 
+/* Sessions to backends: each backend has its own number, and it is never overdrawn. */
+static void
+test_backends(void **state)
+{
+	static const struct { enum what what; unsigned backend, row, max; bool taken; } each[] = {
+		{ TAKE, 0, 0, 2, true },
+		{ TAKE, 0, 1, 2, true },
+		{ TAKE, 0, 2, 2, false },
+		{ TAKE, 0, 2, 2, false },		/* who was refused holds nothing */
+		{ TAKE, 255, 2, 1, true },
+		{ TAKE, 0, 2, 0, true },		/* any number, but counted */
+		{ GIVE, 0, 0, 0, true },
+		{ TAKE, 0, 0, 2, false },
+		{ GIVE, 0, 2, 0, true },
+		{ TAKE, 0, 0, 2, true },
+		{ CLEAR, 0, 1, 0, true },
+		{ TAKE, 0, 2, 2, true },
+		{ TAKE, 255, 0, 1, false },
+	};
+	struct budgets *b = budgets_new(3);
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(each); i++)
+		if (each[i].what == TAKE)
+			assert_int_equal(budget_take_backend(b, each[i].backend, each[i].row, each[i].max), each[i].taken);
+		else if (each[i].what == GIVE)
+			budget_give_backend(b, each[i].backend, each[i].row);
+		else
+			budgets_clear(b, each[i].row);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_processes_share_it),
+		cmocka_unit_test(test_backends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -458,14 +458,16 @@ static void
 begin_tls(struct owner *server, struct owner *client)
 {
 	struct conf_tls tls = { .certificate.path = (char *)"c.pem", .key.path = (char *)"k.pem" };
-	struct conf_blob no_ca = { 0 };
+	const struct conf_tls *one = &tls;
+	const struct tls_server_means means = { .protocol = CONF_SMTP };
+	const struct conf_backend unverified = { .tls_mode = CONF_TLS_OFFER };
 	struct tls_ctx *ours, *theirs;
 	struct err err = { "" };
 	int fd;
 
 	make_certificate(&tls);
-	ours = tls_server_ctx(&tls, &err);
-	theirs = tls_client_ctx(&no_ca, false, &err);
+	ours = tls_server_ctx(&one, 1, &means, &err);
+	theirs = tls_client_ctx(&unverified, &err);
 	assert_non_null(ours);
 	assert_non_null(theirs);
 	begin(server, SOCK_STREAM, &fd);
@@ -538,6 +540,137 @@ test_tls_answers_at_once(void **state)
 	end(&server, -1);
 }
 
+/* What is lent leaves behind what was put, in one packet, and drained() comes when all of it is written. */
+static void
+test_lent_leaves_in_one_packet(void **state)
+{
+	static const char words[] = "Subject: x\r\n\r\n.\r\n";
+	struct owner o;
+	int peer;
+
+	(void)state;
+	begin(&o, SOCK_SEQPACKET, &peer);
+	buf_puts(conn_out(o.conn), "BDAT 16 LAST\r\n");
+	assert_true(conn_lend(o.conn, (struct slice){ words, 14 }));
+	assert_true(conn_lend(o.conn, SLICE("")));
+	assert_true(conn_lend(o.conn, (struct slice){ words + 14, 3 }));
+	assert_int_equal(conn_unwritten(o.conn), 31);
+	assert_peer_gets_none_yet(peer);
+	run_for(o.loop, 0.005);
+	assert_peer_gets(peer, "BDAT 16 LAST\r\nSubject: x\r\n\r\n.\r\n");
+	assert_string_equal(o.story, "d");
+	assert_int_equal(conn_unwritten(o.conn), 0);
+	end(&o, peer);
+}
+
+static void
+test_lent_has_its_bound(void **state)
+{
+	struct owner o;
+	int peer;
+
+	(void)state;
+	begin(&o, SOCK_STREAM, &peer);
+	for (int i = 0; i < CONN_LENT; i++)
+		assert_true(conn_lend(o.conn, SLICE("x")));
+	assert_false(conn_lend(o.conn, SLICE("y")));
+	run_for(o.loop, 0.005);
+	assert_peer_gets(peer, "xxxxxxxxxxxxxxxx");
+	assert_true(conn_lend(o.conn, SLICE("y")));
+	run_for(o.loop, 0.005);
+	assert_peer_gets(peer, "y");
+	assert_string_equal(o.story, "dd");
+	/* Whose octets they are goes away: no more of them are touched. */
+	buf_puts(conn_out(o.conn), "bye");
+	assert_true(conn_lend(o.conn, SLICE("z")));
+	conn_finish(&o.conn);
+	run_for(o.loop, 0.005);
+	assert_peer_gets(peer, "bye");
+	close(peer);
+	run_for(o.loop, 0.02);
+	end(&o, -1);
+}
+
+/* Stretches of all sizes, short ones between long ones, through a peer that reads little at a time; plain and TLS. */
+static void
+check_lent(size_t put, const size_t *lent, size_t nlent, bool tls)
+{
+	static char octets[1u << 20];
+	struct owner from, to;
+	size_t at = put;
+	int fd;
+
+	for (size_t k = 0; k < sizeof(octets); k++)
+		octets[k] = (char)(k / 251 + k);
+	if (tls) {
+		begin_tls(&to, &from);
+	} else {
+		begin(&to, SOCK_STREAM, &fd);
+		from = (struct owner){ .loop = to.loop };
+		buf_init(&from.got, 1u << 20);
+		from.conn = conn_new(to.loop, fd, &ops, &from);
+	}
+	assert_true(buf_put(conn_out(from.conn), (struct slice){ octets, put }));
+	for (size_t i = 0; i < nlent; i++) {
+		assert_true(conn_lend(from.conn, (struct slice){ octets + at, lent[i] }));
+		at += lent[i];
+	}
+	to.wanted = at;
+	assert_in_range(run_for(to.loop, 2) * 1000, 0, 1900);
+	assert_true(slice_same(buf_slice(&to.got), (struct slice){ octets, at }));
+	assert_string_equal(from.story, "d");
+	conn_close(&from.conn);
+	buf_free(&from.got);
+	end(&to, -1);
+}
+
+static void
+test_lent_of_all_sizes(void **state)
+{
+	static const size_t rows[][4] = {
+		{ 1 }, { 300000 }, { 1, 1, 1, 1 }, { 16384, 1, 16384, 1 }, { 1, 16383, 2, 40000 }, { 16385, 3, 100, 300000 }, { 0, 0, 0, 5 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(rows); i++)
+		for (int tls = 0; tls <= 1; tls++)
+			for (size_t put = 0; put <= 20000; put += 10000)
+				check_lent(put, rows[i], NITEMS(rows[i]), tls == 1);
+}
+
+static void
+test_quiet(void **state)
+{
+	struct owner o, other = { 0 };
+	int peer;
+
+	(void)state;
+	begin(&o, SOCK_STREAM, &peer);
+	assert_true(conn_is_quiet(o.conn));
+	assert_int_equal(write(peer, "x", 1), 1);
+	assert_false(conn_is_quiet(o.conn));		/* not read yet */
+	run_for(o.loop, 0.005);
+	assert_true(conn_is_quiet(o.conn));
+	o.leave = true;
+	assert_int_equal(write(peer, "x", 1), 1);
+	run_for(o.loop, 0.005);
+	assert_false(conn_is_quiet(o.conn));		/* read, and left there */
+	buf_clear(conn_in(o.conn));
+	assert_true(conn_is_quiet(o.conn));
+	/* Another owner hears what comes from now on. */
+	conn_pass(o.conn, &ops, &other);
+	other.conn = o.conn;
+	buf_init(&other.got, 100);
+	assert_int_equal(write(peer, "y", 1), 1);
+	run_for(o.loop, 0.005);
+	assert_string_equal(o.story, "ii");
+	assert_string_equal(other.story, "i");
+	buf_free(&other.got);
+	close(peer);
+	assert_false(conn_is_quiet(o.conn));		/* the end */
+	end(&o, -1);
+}
+
 int
 main(void)
 {
@@ -555,6 +688,10 @@ main(void)
 		cmocka_unit_test(test_dial),
 		cmocka_unit_test(test_tls_records),
 		cmocka_unit_test(test_tls_answers_at_once),
+		cmocka_unit_test(test_lent_leaves_in_one_packet),
+		cmocka_unit_test(test_lent_has_its_bound),
+		cmocka_unit_test(test_lent_of_all_sizes),
+		cmocka_unit_test(test_quiet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

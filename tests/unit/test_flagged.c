@@ -49,7 +49,7 @@ new_channel(struct scene *s)
 	assert_int_equal(chan_pair(ends, &err), 0);
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	s->dialer = ends[0];
-	flagged_use(s->stock, ends[1]);
+	flagged_use(s->stock, ends[1], true);
 }
 
 static void
@@ -86,21 +86,19 @@ send_sockets(struct scene *s, unsigned count)
 static void
 expect_request(struct scene *s, int family, unsigned count)
 {
-	int asked_family = 0;
-	unsigned asked = 0;
+	struct flagged_request r;
 
-	assert_int_equal(flagged_asked(s->dialer, &asked_family, &asked), 1);
-	assert_int_equal(asked_family, family);
-	assert_int_equal(asked, count);
+	assert_int_equal(flagged_asked(s->dialer, &r), 1);
+	assert_int_equal(r.family, family);
+	assert_int_equal(r.count, count);
 }
 
 static void
 expect_no_request(struct scene *s)
 {
-	int family;
-	unsigned count;
+	struct flagged_request r;
 
-	assert_int_equal(flagged_asked(s->dialer, &family, &count), -1);
+	assert_int_equal(flagged_asked(s->dialer, &r), -1);
 	assert_int_equal(errno, EAGAIN);
 }
 
@@ -233,8 +231,8 @@ test_dialer_dies(void **state)
 	assert_int_not_equal(connect_as(&s, "127.0.0.2:2000", false, NULL, &err), -1);
 	old = s.dialer;
 	new_channel(&s);	/* the one before is given up */
-	assert_int_equal(flagged_asked(old, &(int){ 0 }, &(unsigned){ 0 }), 1);
-	assert_int_equal(flagged_asked(old, &(int){ 0 }, &(unsigned){ 0 }), 0);
+	assert_int_equal(flagged_asked(old, &(struct flagged_request){ 0 }), 1);
+	assert_int_equal(flagged_asked(old, &(struct flagged_request){ 0 }), 0);
 	close(old);
 	tear_down(&s);
 }
@@ -245,11 +243,13 @@ test_nonsense(void **state)
 {
 	static const struct { const char *bytes; size_t len; } nonsense[] = {
 		{ "\4", 1 }, { "\4\0", 2 }, { "\4\101", 2 }, { "\4\377", 2 }, { "\5\1", 2 }, { "\0\1", 2 }, { "\4\1\1", 3 },
+		{ "\1", 1 }, { "\1\0\0\0\1", 5 }, { "\1\0\0\0\1\0\0\0\2/x\0", 12 }, { "\1\0\0\0\1\0\0\0\2/\0", 11 },
+		{ "\1\0\0\0\1\377\377\377\377", 9 },
 	};
-	int family, fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct flagged_request r;
 	struct err err;
 	struct scene s;
-	unsigned count;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
@@ -261,12 +261,202 @@ test_nonsense(void **state)
 		tear_down(&s);
 		assert_int_equal(chan_pair(ends, &err), 0);
 		assert_int_equal(chan_send(ends[0], (struct slice){ nonsense[i].bytes, nonsense[i].len }, NULL, 0), 0);
-		assert_int_equal(flagged_asked(ends[1], &family, &count), -1);
+		assert_int_equal(flagged_asked(ends[1], &r), -1);
 		assert_int_not_equal(errno, EAGAIN);
 		close(ends[0]);
 		close(ends[1]);
 	}
 	close(fd);
+}
+
+/* A conn that the dialer makes: what its owner was told. */
+struct owner {
+	struct loop *loop;
+	struct conn *conn;
+	bool up;
+	char why[80];
+};
+
+static void
+on_up(void *owner)
+{
+	struct owner *o = owner;
+
+	o->up = true;
+}
+
+static void
+on_input(void *owner)
+{
+	(void)owner;
+}
+
+static void
+on_lost(void *owner, const char *why)
+{
+	struct owner *o = owner;
+
+	o->conn = NULL;
+	slice_copy(slice_of(why), o->why, sizeof(o->why));
+}
+
+static const struct conn_ops calls = { on_up, on_input, NULL, on_lost };
+
+static void
+stop(void *loop)
+{
+	loop_stop(loop);
+}
+
+static void
+turn(struct loop *loop)
+{
+	struct timer t;
+
+	timer_init(&t, loop, stop, loop);
+	timer_set(&t, 0.01);
+	loop_run(loop);
+}
+
+static void
+dial(struct scene *s, struct owner *o, const char *path)
+{
+	struct addr to;
+	struct err err;
+
+	assert_int_equal(addr_parse(&to, path, 0, &err), 0);
+	*o = (struct owner){ .loop = s->loop };
+	o->conn = flagged_dial(s->stock, &to, false, &calls, o);
+	assert_non_null(o->conn);
+}
+
+static uint32_t
+expect_path(struct scene *s, const char *path)
+{
+	struct flagged_request r;
+	char text[ADDR_TEXT_MAX];
+
+	do
+		assert_int_equal(flagged_asked(s->dialer, &r), 1);
+	while (r.family != AF_UNIX);		/* the stock's */
+	addr_text(&r.path, text);
+	assert_string_equal(text, path);
+	return r.number;
+}
+
+static void
+give_path(struct scene *s, uint32_t number, int *peer)
+{
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+	assert_int_equal(flagged_answer_path(s->dialer, number, ends[0], 0), 0);
+	close(ends[0]);
+	*peer = ends[1];
+}
+
+static void
+test_paths(void **state)
+{
+	uint32_t numbers[4];
+	struct owner o[4];
+	struct scene s;
+	char got[8];
+	int peer;
+
+	(void)state;
+	set_up(&s);
+	dial(&s, &o[0], "unix:/run/a");
+	dial(&s, &o[1], "unix:/run/b");
+	dial(&s, &o[2], "unix:/run/c");
+	dial(&s, &o[3], "unix:/run/d");
+	for (int i = 0; i < 4; i++)
+		numbers[i] = expect_path(&s, ((const char *[]){ "unix:/run/a", "unix:/run/b", "unix:/run/c", "unix:/run/d" })[i]);
+	buf_puts(conn_out(o[1].conn), "hello");		/* waits for the socket */
+	conn_close(&o[3].conn);
+	give_path(&s, numbers[1], &peer);
+	assert_int_equal(flagged_answer_path(s.dialer, numbers[0], -1, ENOENT), 0);
+	assert_int_equal(flagged_answer_path(s.dialer, numbers[2], -1, EAGAIN), 0);
+	turn(s.loop);
+	assert_string_equal(o[0].why, "No such file or directory");
+	assert_true(o[1].up);
+	assert_int_equal(read(peer, got, sizeof(got)), 5);
+	assert_string_equal(o[2].why, "its queue of connections is full");
+	close(peer);
+	give_path(&s, numbers[3], &peer);		/* nobody wants it any more */
+	turn(s.loop);
+	assert_int_equal(read(peer, got, sizeof(got)), 0);
+	close(peer);
+	give_path(&s, numbers[1], &peer);		/* nor this, a second time */
+	turn(s.loop);
+	assert_int_equal(read(peer, got, sizeof(got)), 0);
+	close(peer);
+	conn_close(&o[1].conn);
+	tear_down(&s);
+}
+
+/* Who waits for a path when the dialer dies is the next one's; more than it may be asked at once wait their turn. */
+static void
+test_paths_wait(void **state)
+{
+	struct flagged_request r;
+	struct owner o[40];
+	struct scene s;
+	int peer, old;
+
+	(void)state;
+	set_up(&s);
+	old = s.dialer;
+	for (int i = 0; i < 40; i++)
+		dial(&s, &o[i], "unix:/run/a");
+	for (int i = 0; i < 32; i++)
+		expect_path(&s, "unix:/run/a");
+	expect_no_request(&s);
+	conn_close(&o[0].conn);			/* asked for */
+	conn_close(&o[39].conn);		/* not asked for yet */
+	new_channel(&s);
+	close(old);
+	for (int i = 1; i < 33; i++) {
+		give_path(&s, expect_path(&s, "unix:/run/a"), &peer);
+		close(peer);
+	}
+	turn(s.loop);
+	for (int i = 1; i < 33; i++) {
+		assert_true(o[i].up);
+		conn_close(&o[i].conn);
+	}
+	for (int i = 33; i < 39; i++) {
+		assert_false(o[i].up);
+		expect_path(&s, "unix:/run/a");
+	}
+	assert_int_equal(flagged_asked(s.dialer, &r), -1);
+	flagged_free(&s.stock);
+	turn(s.loop);
+	assert_string_equal(o[38].why, "nobody is left to connect to it");
+	tear_down(&s);
+}
+
+/* A dialer that flags nothing is not asked for sockets. */
+static void
+test_paths_alone(void **state)
+{
+	struct err err;
+	struct owner o;
+	struct scene s;
+	int ends[2];
+
+	(void)state;
+	set_up(&s);
+	close(s.dialer);
+	assert_int_equal(chan_pair(ends, &err), 0);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	s.dialer = ends[0];
+	flagged_use(s.stock, ends[1], false);
+	expect_no_request(&s);
+	dial(&s, &o, "unix:/run/a");
+	expect_path(&s, "unix:/run/a");
+	conn_close(&o.conn);
+	tear_down(&s);
 }
 
 static void
@@ -306,6 +496,9 @@ main(void)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_dialer_dies),
 		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_paths_wait),
+		cmocka_unit_test(test_paths_alone),
 		cmocka_unit_test(test_original),
 	};
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "proxy/imap/imap_int.h"
+#include "tests/unit/dns.h"
 #include "tests/unit/imap_trace.h"
 
 /* SLICE() for tables. */
@@ -29,7 +30,7 @@ struct play {
 	struct loop *loop;
 	struct backend *backend;
 	struct conf_backend conf;
-	struct addr addresses[2];
+	struct conf_place places[2];
 	int listener;
 	struct watch incoming;
 	struct conn *server;
@@ -221,6 +222,8 @@ on_check(struct backend *b)
 	(void)b;
 }
 
+static const struct backend_means no_means;
+
 static void
 begin(struct play *p, enum conf_tls_mode mode)
 {
@@ -235,10 +238,10 @@ begin(struct play *p, enum conf_tls_mode mode)
 	assert_int_equal(bind(p->listener, (struct sockaddr *)&sin, sizeof(sin)), 0);
 	assert_int_equal(listen(p->listener, 10), 0);
 	assert_int_equal(getsockname(p->listener, (struct sockaddr *)&sin, &len), 0);
-	addr_from(&p->addresses[0], (struct sockaddr *)&sin, len);
-	p->conf = (struct conf_backend){ .name = (char *)"store", .protocol = CONF_IMAP, .addresses = p->addresses, .naddresses = 1,
+	addr_from(&p->places[0].addr, (struct sockaddr *)&sin, len);
+	p->conf = (struct conf_backend){ .name = (char *)"store", .protocol = CONF_IMAP, .places = p->places, .nplaces = 1,
 		.tls_mode = mode, .connect_timeout = 2, .command_timeout = 0.3, .check_interval = 100, .grace = 100 };
-	p->backend = backend_new(p->loop, &p->conf, "gate.example.org", &no_probe, &err);
+	p->backend = backend_new(p->loop, &p->conf, "gate.example.org", &no_probe, &no_means, &err);
 	assert_non_null(p->backend);
 	watch_start(&p->incoming, p->loop, p->listener, on_incoming, p);
 	timer_init(&p->patience, p->loop, on_patience, p);
@@ -537,6 +540,40 @@ test_longest_login(void **state)
 	}
 }
 
+/* A name is waited for, until the DNS says it or says that there is none. */
+static void
+test_name(void **state)
+{
+	static const struct { const char *table, *story; bool silent; } names[] = {
+		{ "store.test A 127.0.0.1\n", "ready ", false },
+		{ "", "failed: store.test has no address in the DNS, never ready", false },
+		{ "store.test A 127.0.0.1\n", "failed: the DNS has not answered yet, never ready", true },
+	};
+	struct backend_means means = { 0 };
+	struct dns dns;
+	struct err err;
+	struct play p;
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(names); i++) {
+		begin(&p, CONF_TLS_NONE);
+		dns_start(&dns, p.loop, names[i].table);
+		dns.silent = names[i].silent;
+		means.resolver = resolver_new(p.loop, &dns.addr, 1, &err);
+		p.places[0] = (struct conf_place){ .host = (char *)"store.test", .port = addr_port(&p.places[0].addr) };
+		p.conf.connect_timeout = 0.3;
+		backend_free(&p.backend);
+		p.backend = backend_new(p.loop, &p.conf, "gate.example.org", &(struct backend_probe){ on_check, on_check }, &means, &err);
+		p.script_over = i > 0;
+		run(&p, i > 0 ? "" : HELLO "E\n", i > 0 ? "" : "Q");
+		assert_string_equal(buf_str(&p.story), names[i].story);
+		backend_free(&p.backend);
+		resolver_free(&means.resolver);
+		dns_stop(&dns);
+		end(&p);
+	}
+}
+
 /* The first address that greets is taken; what the others said is forgotten. */
 static void
 test_second_address(void **state)
@@ -546,26 +583,28 @@ test_second_address(void **state)
 
 	(void)state;
 	begin(&p, CONF_TLS_NONE);
-	p.addresses[1] = p.addresses[0];
-	assert_int_equal(addr_parse(&p.addresses[0], "127.0.0.1:1", 0, &err), 0);
+	p.places[1] = p.places[0];
+	assert_int_equal(addr_parse(&p.places[0].addr, "127.0.0.1:1", 0, &err), 0);
 	backend_free(&p.backend);
-	p.conf.naddresses = 2;
-	p.backend = backend_new(p.loop, &p.conf, "gate.example.org", &(struct backend_probe){ on_check, on_check }, &err);
+	p.conf.nplaces = 2;
+	p.backend = backend_new(p.loop, &p.conf, "gate.example.org", &(struct backend_probe){ on_check, on_check }, &no_means, &err);
 	run(&p, HELLO "E\n", "Q");
 	assert_string_equal(buf_str(&p.story), "ready ");
 	end(&p);
 
 	begin(&p, CONF_TLS_NONE);
-	p.addresses[1] = p.addresses[0];
+	p.places[1] = p.places[0];
 	backend_free(&p.backend);
-	p.conf.naddresses = 2;
-	p.backend = backend_new(p.loop, &p.conf, "gate.example.org", &(struct backend_probe){ on_check, on_check }, &err);
+	p.conf.nplaces = 2;
+	p.backend = backend_new(p.loop, &p.conf, "gate.example.org", &(struct backend_probe){ on_check, on_check }, &no_means, &err);
 	run(&p, "S * OK [CAPABILITY AUTH=PLAIN SASL-IR] hi\nE\n", "Q");	/* the first one, at once */
 	assert_string_equal(buf_str(&p.story), "ready ");
 	end(&p);
 
 	begin(&p, CONF_TLS_NONE);
-	assert_int_equal(addr_parse(&p.addresses[0], "127.0.0.1:1", 0, &err), 0);
+	assert_int_equal(addr_parse(&p.places[0].addr, "127.0.0.1:1", 0, &err), 0);
+	backend_free(&p.backend);
+	p.backend = backend_new(p.loop, &p.conf, "gate.example.org", &(struct backend_probe){ on_check, on_check }, &no_means, &err);
 	p.script_over = true;
 	run(&p, "", "");
 	assert_string_equal(buf_str(&p.story), "failed: Connection refused (connecting), never ready");
@@ -643,7 +682,7 @@ on_drip(void *owner)
 
 	if (p->server == NULL)
 		return;
-	buf_puts(conn_out(p->server), ++p->addresses[1].len < 8 ? "x" : ")\r\ng2 OK x\r\n");
+	buf_puts(conn_out(p->server), ++p->places[1].addr.len < 8 ? "x" : ")\r\ng2 OK x\r\n");
 	timer_set(&p->patience, 0.1);
 }
 
@@ -658,7 +697,7 @@ test_drip(void **state)
 	timer_stop(&p.patience);
 	timer_init(&p.patience, p.loop, on_drip, &p);
 	timer_set(&p.patience, 0.1);
-	p.addresses[1].len = 0;
+	p.places[1].addr.len = 0;
 	run(&p, BODY "S * 1 FETCH (UID 7 BODY[] {7}\nE\n", "lbQ");
 	assert_string_equal(buf_str(&p.story), IN "{1.7:7}xxxxxxx.(1u7) OK[]x ");
 	end(&p);
@@ -759,6 +798,8 @@ test_probe(void **state)
 static int
 make_tls(void **state)
 {
+	const struct conf_tls *one = &tls_conf;
+	const struct tls_server_means means = { .protocol = CONF_IMAP };
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *cert = X509_new();
 	BIO *pem[2] = { BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()) };
@@ -780,7 +821,7 @@ make_tls(void **state)
 	BIO_free(pem[1]);
 	X509_free(cert);
 	EVP_PKEY_free(key);
-	server_tls = tls_server_ctx(&tls_conf, &err);
+	server_tls = tls_server_ctx(&one, 1, &means, &err);
 	return server_tls != NULL ? 0 : -1;
 }
 
@@ -801,6 +842,7 @@ main(void)
 		cmocka_unit_test(test_conversations),
 		cmocka_unit_test(test_logins),
 		cmocka_unit_test(test_longest_login),
+		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_second_address),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_pause),

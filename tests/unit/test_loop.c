@@ -13,6 +13,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/net/loop.h"
+#include "tests/unit/run_for.h"
 
 static char story[64];		/* what happened, a letter each */
 
@@ -30,23 +31,6 @@ static void
 on_tell(void *owner)
 {
 	tell(*(const char *)owner);
-}
-
-static void
-on_stop(void *owner)
-{
-	loop_stop(owner);
-}
-
-static void
-run_for(struct loop *loop, double seconds)
-{
-	struct timer t;
-
-	timer_init(&t, loop, on_stop, loop);
-	timer_set(&t, seconds);
-	loop_run(loop);
-	timer_stop(&t);
 }
 
 #define TASKS 5

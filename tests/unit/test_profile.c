@@ -237,6 +237,164 @@ test_owned_fields(void **state)
 		assert_int_equal(profile_owns_field(slice_of(cases[i].name)), cases[i].ours);
 }
 
+/* tag at 5; quarantine and refuse as they stand; what follows from a score. */
+static void
+test_quarantine(void **state)
+{
+	static const struct {
+		int32_t quarantine, refuse, score;
+		enum conf_action action;
+		const char *word, *why;
+	} cases[] = {
+		{ 8000, 15000, 4999, CONF_ACCEPT, "accept", "" },
+		{ 8000, 15000, 7999, CONF_TAG, "tag", "score 8.0 of 5.0" },
+		{ 8000, 15000, 8000, CONF_QUARANTINE, "quarantine", "score 8.0 of 8.0" },
+		{ 8000, 15000, 14999, CONF_QUARANTINE, "quarantine", "score 15.0 of 8.0" },
+		{ 8000, 15000, 15000, CONF_REFUSE, "refuse", "score 15.0 of 15.0" },
+		{ 5000, 15000, 5000, CONF_QUARANTINE, "quarantine", "score 5.0 of 5.0" },	/* nothing is tagged */
+		{ 15000, 15000, 15000, CONF_REFUSE, "refuse", "score 15.0 of 15.0" },
+		{ 20000, 15000, 16000, CONF_REFUSE, "refuse", "score 16.0 of 15.0" },
+		{ CONF_NO_SCORE, 15000, 14999, CONF_TAG, "tag", "score 15.0 of 5.0" },
+		{ CONF_NO_SCORE, CONF_NO_SCORE, INT32_MAX, CONF_REFUSE, "refuse", "score 2147483.6 of 2147483.6" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct conf_profile p = { .tag_score = 5000, .quarantine_score = cases[i].quarantine, .refuse_score = cases[i].refuse,
+			.refuse_text = (char *)"No" };
+		struct findings f = { .score = cases[i].score };
+		struct verdict v;
+
+		profile_judge(&p, &f, &v);
+		assert_int_equal(v.action, cases[i].action);
+		assert_string_equal(v.word, cases[i].word);
+		assert_string_equal(v.why, cases[i].why);
+		assert_int_equal(v.reply[0] != '\0', cases[i].action == CONF_REFUSE);
+	}
+}
+
+/* Between tag and defer. */
+static void
+test_gravity(void **state)
+{
+	static const struct { enum conf_action virus, unscannable; int32_t score; enum conf_action action; } cases[] = {
+		{ CONF_QUARANTINE, CONF_TAG, 0, CONF_QUARANTINE },
+		{ CONF_QUARANTINE, CONF_DEFER, 0, CONF_DEFER },
+		{ CONF_TAG, CONF_QUARANTINE, 6000, CONF_QUARANTINE },
+		{ CONF_TAG, CONF_TAG, 9000, CONF_QUARANTINE },
+		{ CONF_DEFER, CONF_TAG, 9000, CONF_DEFER },
+		{ CONF_QUARANTINE, CONF_QUARANTINE, 15000, CONF_REFUSE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct conf_profile p = { .tag_score = 5000, .quarantine_score = 9000, .refuse_score = 15000, .virus = cases[i].virus,
+			.unscannable = cases[i].unscannable, .refuse_text = (char *)"No" };
+		struct findings f = { .score = cases[i].score };
+		struct verdict v;
+
+		findings_add(&f, FINDING_LIMIT, "too-deep", 0, NULL);
+		findings_add(&f, FINDING_VIRUS, "Win.Test-1", 0, NULL);
+		profile_judge(&p, &f, &v);
+		assert_int_equal(v.action, cases[i].action);
+	}
+}
+
+#define HUNDRED(s) s s s s s s s s s s s s s s s s s s s s s s s s s
+
+static void
+test_refusals(void **state)
+{
+	static const struct { const char *text, *why, *reply; } cases[] = {
+		{ "Message refused", "score 16.0 of 15.0", "550 5.7.1 Message refused (id 4fE-2)" },
+		{ "See {id}", "", "550 5.7.1 See 4fE-2" },
+		{ "{host} refuses what {from} sent {to}", "",
+		  "550 5.7.1 mx.example refuses what a\"{id}\"??b@x sent {to}@{host} (id 4fE-2)" },
+		{ "{id}{id}", "", "550 5.7.1 4fE-24fE-2" },
+		{ "{ id} {ID} {} {id", "", "550 5.7.1 { id} {ID} {} {id (id 4fE-2)" },
+		{ "No", "virus Win.Test-1", "550 5.7.1 No: malware found (Win.Test-1) (id 4fE-2)" },
+		{ "No {id}", "virus Win.Test-1", "550 5.7.1 No 4fE-2: malware found (Win.Test-1)" },
+	};
+	const struct profile_words w = { SLICE("4fE-2"), SLICE("a\"{id}\"\r\nb@x"), SLICE("{to}@{host}"), SLICE("mx.example") };
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		const struct conf_profile p = { .refuse_text = (char *)cases[i].text };
+		struct verdict v = { .action = CONF_REFUSE };
+
+		slice_copy(slice_of(cases[i].why), v.why, sizeof(v.why));
+		profile_refusal(&p, &v, &w);
+		assert_string_equal(v.reply, cases[i].reply);
+	}
+}
+
+/* Whatever is filled in: one line of at most 500 octets, printable, and the id is not what is cut off. */
+static void
+test_long_refusals(void **state)
+{
+	static const char *const texts[] = { HUNDRED("{to}"), HUNDRED("text"), HUNDRED("{id}"), "{from}{to}{host}{id}" };
+	char octets[1000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(octets); i++)
+		octets[i] = (char)i;
+	for (size_t i = 0; i < NITEMS(texts); i++)
+		for (size_t from = 0; from < 256; from += 15) {
+			const struct slice word = { octets + from, sizeof(octets) - from };
+			const struct profile_words w = { word, word, word, word };
+			const struct conf_profile p = { .refuse_text = (char *)texts[i] };
+			struct verdict v = { .action = CONF_REFUSE, .why = "virus Win.Test-1" };
+
+			profile_refusal(&p, &v, &w);
+			assert_in_range(strlen(v.reply), 200, 500);
+			for (const char *c = v.reply; *c != '\0'; c++)
+				assert_in_range(*c, ' ', '~');
+			assert_non_null(strstr(v.reply, ": malware found (Win.Test-1)"));
+			assert_int_equal(strstr(v.reply, " (id ") != NULL, strstr(texts[i], "{id}") == NULL);
+		}
+}
+
+static void
+test_other_refusals(void **state)
+{
+	const struct conf_profile p = { .refuse_text = (char *)"No" };
+	const struct profile_words none = { 0 }, some = { .id = SLICE("1") };
+	struct verdict v = { .action = CONF_DEFER, .reply = "451 4.7.1 Later" };
+
+	(void)state;
+	profile_refusal(&p, &v, &some);
+	assert_string_equal(v.reply, "451 4.7.1 Later");
+	v.action = CONF_REFUSE;
+	profile_refusal(&p, &v, &none);
+	assert_string_equal(v.reply, "550 5.7.1 No");
+}
+
+/* As profile_headers() itself says. */
+static void
+test_same_headers(void **state)
+{
+	static const struct { int32_t tag_score; enum conf_action action; } kinds[] = {
+		{ 5000, CONF_ACCEPT }, { 5000, CONF_TAG }, { 5000, CONF_QUARANTINE }, { 5001, CONF_TAG }, { 6000, CONF_TAG },
+		{ 6000, CONF_ACCEPT }, { 4999, CONF_ACCEPT },
+	};
+	struct findings f = { .score = 5500 };
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(kinds); i++)
+		for (size_t k = 0; k < NITEMS(kinds); k++) {
+			const struct conf_profile a = { .tag_score = kinds[i].tag_score }, b = { .tag_score = kinds[k].tag_score };
+			const struct verdict va = { .action = kinds[i].action }, vb = { .action = kinds[k].action };
+			struct buf one, other;
+
+			buf_init(&one, 1000);
+			buf_init(&other, 1000);
+			assert_true(profile_headers(&a, &f, &va, "mx", &one) && profile_headers(&b, &f, &vb, "mx", &other));
+			assert_int_equal(profile_same_headers(&a, &va, &b, &vb), slice_same(buf_slice(&one), buf_slice(&other)));
+			buf_free(&one);
+			buf_free(&other);
+		}
+}
+
 int
 main(void)
 {
@@ -247,6 +405,12 @@ main(void)
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_folding),
 		cmocka_unit_test(test_owned_fields),
+		cmocka_unit_test(test_quarantine),
+		cmocka_unit_test(test_gravity),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_long_refusals),
+		cmocka_unit_test(test_other_refusals),
+		cmocka_unit_test(test_same_headers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

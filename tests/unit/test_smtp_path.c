@@ -103,7 +103,7 @@ parse(const char *wire, struct smtp_path *path, struct buf *left)
 
 	assert_non_null(copy);
 	memcpy(copy, wire, len);
-	result = smtp_path_parse(&rest, path);
+	result = smtp_path_parse(&rest, path, false);
 	buf_put(left, rest);
 	free(copy);
 	return result;
@@ -163,9 +163,9 @@ test_nul(void **state)
 	struct smtp_path path;
 
 	(void)state;
-	assert_int_equal(smtp_path_parse(&in_local, &path), PATH_SYNTAX);
-	assert_int_equal(smtp_path_parse(&in_domain, &path), PATH_SYNTAX);
-	assert_int_equal(smtp_path_parse(&quoted, &path), PATH_SYNTAX);
+	assert_int_equal(smtp_path_parse(&in_local, &path, false), PATH_SYNTAX);
+	assert_int_equal(smtp_path_parse(&in_domain, &path, false), PATH_SYNTAX);
+	assert_int_equal(smtp_path_parse(&quoted, &path, false), PATH_SYNTAX);
 }
 
 static void
@@ -233,8 +233,39 @@ test_routed(void **state)
 		struct slice wire = slice_of(cases[i].wire);
 		struct smtp_path path;
 
-		assert_int_equal(smtp_path_parse(&wire, &path), PATH_OK);
+		assert_int_equal(smtp_path_parse(&wire, &path, false), PATH_OK);
 		assert_int_equal(smtp_path_is_routed(&path), cases[i].routed);
+	}
+}
+
+/* RFC 6531 section 3.3: UTF-8 where it may stand, and nothing that only looks like it. */
+static void
+test_utf8(void **state)
+{
+	static const struct { const char *wire, *mailbox; } cases[] = {
+		{ "<j\xc3\xb6rg@example.org>", "j\xc3\xb6rg@example.org" },
+		{ "<ann@b\xc3\xbc" "cher.example>", "ann@b\xc3\xbc" "cher.example" },
+		{ "<\"j\xc3\xb6 rg\"@example.org>", "\"j\xc3\xb6 rg\"@example.org" },
+		{ "<\xf0\x9f\x93\xae@example.org>", "\xf0\x9f\x93\xae@example.org" },
+		{ "<@r\xc3\xb6m.example:ann@example.org>", "ann@example.org" },
+		{ "<ann@example.org>", "ann@example.org" },
+		{ "<\xc3@example.org>", NULL },
+		{ "<\xc3\x28@example.org>", NULL },
+		{ "<\xc0\xaf@example.org>", NULL },			/* overlong */
+		{ "<\xed\xa0\x80@example.org>", NULL },		/* a surrogate */
+		{ "<\xc2\x85@example.org>", NULL },			/* a control */
+		{ "<\"\xc2\x80\"@example.org>", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct slice wire = slice_of(cases[i].wire);
+		struct smtp_path path;
+		bool parsed = smtp_path_parse(&wire, &path, true) == PATH_OK;
+
+		assert_int_equal(parsed, cases[i].mailbox != NULL);
+		if (parsed)
+			assert_string_equal(path.mailbox, cases[i].mailbox);
 	}
 }
 
@@ -252,7 +283,8 @@ test_params(void **state)
 		{ " X-a-1=~!@", "X-a-1=~!@;" },
 		{ " ORCPT=rfc822;a+0Ab@example.org", "ORCPT=rfc822;a+0Ab@example.org;" },	/* xtext stays as it is */
 		{ " A B C D E F G H", "A;B;C;D;E;F;G;H;" },
-		{ " A B C D E F G H I", NULL },
+		{ " A B C D E F G H I J K L M N O P", "A;B;C;D;E;F;G;H;I;J;K;L;M;N;O;P;" },
+		{ " A B C D E F G H I J K L M N O P Q", NULL },
 		{ "SIZE=1000", NULL },
 		{ "\tSIZE=1000", NULL },
 		{ "x", NULL },
@@ -262,7 +294,7 @@ test_params(void **state)
 		{ " S_ZE=1", NULL },
 		{ " SI\x01ZE", NULL },
 		{ " SIZE=1\x7f", NULL },
-		{ " SIZE=\xc3\xa4", NULL },
+		{ " ORCPT=utf-8;\xc3\xa4", "ORCPT=utf-8;\xc3\xa4;" },	/* RFC 6533: whoever reads it looks closer */
 		{ " \xc3\xa4=1", NULL },
 	};
 
@@ -295,6 +327,7 @@ main(void)
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_routed),
+		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_params),
 	};
 

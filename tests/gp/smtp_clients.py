@@ -174,7 +174,7 @@ class PostfixClient:
         self.server.stop()
 
     def __call__(self, job):
-        with smtplib.SMTP("127.0.0.1", self.server.port, timeout=env.PATIENCE) as client:
+        with smtplib.SMTP("127.0.0.1", self.server.port, "client.example.net", timeout=env.PATIENCE * 3) as client:
             client.sendmail("%s@example.net" % way(job.tls, job.auth), job.recipients, job.message)
         return job.message
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 from . import env
 from .certs import Certs
@@ -143,14 +144,23 @@ class Gatepost:
         return self.wait_log(r"reload\w*", mark, env.PATIENCE * 3)
 
     def children(self, role):
-        """The process ids of master's children that call themselves so ("worker", "nursery") in ps."""
-        pids = []
+        """The process ids of master's children that call themselves so ("worker", "nursery") in ps. One that was just
+        forked is called as master is for a moment: it is waited for."""
+        deadline = time.monotonic() + env.PATIENCE
+        while True:
+            titles = self._titles()
+            if self._title(self.process.pid) not in titles.values() or time.monotonic() > deadline:
+                return [pid for pid, title in titles.items() if title.startswith(b"gatepost: " + role.encode())]
+            time.sleep(0.002)
+
+    def _titles(self):
         with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as f:
-            for pid in map(int, f.read().split()):
-                with open("/proc/%d/cmdline" % pid, "rb") as title:
-                    if title.read().startswith(b"gatepost: " + role.encode()):
-                        pids.append(pid)
-        return pids
+            return {pid: self._title(pid) for pid in map(int, f.read().split())}
+
+    @staticmethod
+    def _title(pid):
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return f.read()
 
     def check(self):
         """Fails when it has ended, or a sanitizer has reported anything."""
